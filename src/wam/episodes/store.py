@@ -1,0 +1,241 @@
+"""The episode store: one split as a Zarr group, read whole into memory.
+
+Layout of the group (Zarr v3; images in chunks of 16 frames inside shards of 1024, lz4)::
+
+    image_static, image_gripper  (N, 64, 64, 3) uint8
+    action                       (N, 7) float64     relative action taken at the frame
+    robot_obs, scene_state       (N, 15), (N, 24) float64
+    proprio                      (N, 18) float32    not normalised
+    is_first                     (N,) bool
+    frame_id                     (N,) int64         id in the source folder
+    episode_start, episode_length (E,) int64        rows; episodes lie one after another
+    source_episode               (E,) int64         position of the episode in the source folder
+    layout                       (E, L) float64     only where the source recorded layouts
+
+Root attributes hold the digest of the content, counts and the ingest report. A store is complete when it has
+a digest; whoever writes one renames it into place only then.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import zarr
+from numpy.typing import ArrayLike, NDArray
+
+from wam.contracts import IMAGE_SIZE, OPEN_GRIPPER_ACTION
+
+FORMAT: Final = "wam-episodes"
+FORMAT_VERSION: Final = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Episodes:
+    """Episodes in memory, frames of all episodes one after another.
+
+    Attributes:
+        image_static: ``(N, 64, 64, 3)`` uint8; ``(0, 64, 64, 3)`` when loaded without images.
+        image_gripper: Same.
+        action: ``(N, 7)`` float32, in [-1, 1].
+        proprio: ``(N, 18)`` float32, not normalised.
+        robot_obs: ``(N, 15)`` float64.
+        scene_state: ``(N, 24)`` float64.
+        is_first: ``(N,)`` bool, True where an episode starts.
+        frame_id: ``(N,)`` int64, id in the source folder.
+        episode_start: ``(E,)`` int64, row of the first frame.
+        episode_length: ``(E,)`` int64, frames.
+        layout: ``(E, L)`` float64 furniture layouts, or None where none were recorded.
+        layout_names: Names of the ``L`` layout values.
+        source_episode: ``(E,)`` int64, position of the episode in the source folder (parts of an episode that
+            bad frames cut share it); None means 0, 1, 2, ...
+    """
+
+    image_static: NDArray[np.uint8]
+    image_gripper: NDArray[np.uint8]
+    action: NDArray[np.float32]
+    proprio: NDArray[np.float32]
+    robot_obs: NDArray[np.float64]
+    scene_state: NDArray[np.float64]
+    is_first: NDArray[np.bool_]
+    frame_id: NDArray[np.int64]
+    episode_start: NDArray[np.int64]
+    episode_length: NDArray[np.int64]
+    layout: NDArray[np.float64] | None
+    layout_names: tuple[str, ...] = ()
+    source_episode: NDArray[np.int64] | None = None
+
+    @property
+    def num_frames(self) -> int:
+        """Frames in all episodes."""
+        return len(self.frame_id)
+
+    @property
+    def num_episodes(self) -> int:
+        """Episodes."""
+        return len(self.episode_start)
+
+    def prev_action(self) -> NDArray[np.float32]:
+        """The action that led to each frame, ``(N, 7)``; no motion and an open gripper at a start."""
+        return self.prev_action_at(np.arange(self.num_frames))
+
+    def prev_action_at(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The action that led to the frames in ``rows``, ``(*rows.shape, 7)``."""
+        previous = self.action[rows - 1]
+        previous[self.is_first[rows]] = np.asarray(OPEN_GRIPPER_ACTION, np.float32)
+        return previous
+
+    def row_of(self, frame_id: ArrayLike) -> NDArray[np.int64]:
+        """Rows of frame ids, in the same shape.
+
+        Raises:
+            KeyError: If a frame id is not in the store.
+        """
+        wanted = np.asarray(frame_id, np.int64)
+        order, sorted_ids = self._frame_order
+        place = np.minimum(np.searchsorted(sorted_ids, wanted), len(sorted_ids) - 1)
+        absent = sorted_ids[place] != wanted
+        if absent.any():
+            missing = np.atleast_1d(wanted)[np.atleast_1d(absent)]
+            raise KeyError(f"frame {missing[0]} is not in the store ({len(missing)} frame ids are missing)")
+        return order[place]
+
+    def has_frame(self, frame_id: ArrayLike) -> NDArray[np.bool_]:
+        """Whether frame ids are in the store, in the same shape."""
+        return np.isin(np.asarray(frame_id, np.int64), self.frame_id)
+
+    def episode_of(self, row: ArrayLike) -> NDArray[np.int64]:
+        """Index of the episode that holds each row, in the same shape."""
+        return np.searchsorted(self.episode_start, np.asarray(row, np.int64), side="right") - 1
+
+    @cached_property
+    def _frame_order(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        order = np.argsort(self.frame_id, kind="stable")
+        return order, self.frame_id[order]
+
+
+class EpisodeStoreError(ValueError):
+    """A path that is not a complete episode store."""
+
+
+class EpisodeStore:
+    """A finished episode store on disk; opening reads metadata only.
+
+    Attributes:
+        path: The Zarr directory.
+
+    Raises:
+        EpisodeStoreError: If the path is not an episode store, or an unfinished or damaged one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self._group = _open_group(self.path)
+        attributes: Mapping[str, Any] = self._group.attrs.asdict()
+        if attributes.get("format") != FORMAT or "digest" not in attributes:
+            raise EpisodeStoreError(f"{path} is not a finished episode store (no digest); run ingest again")
+        if attributes["format_version"] != FORMAT_VERSION:
+            raise EpisodeStoreError(
+                f"{path} has format version {attributes['format_version']}, this code reads "
+                f"{FORMAT_VERSION}; run ingest again"
+            )
+        self._attributes = attributes
+
+    @property
+    def digest(self) -> str:
+        """Digest of the content, 32 hexadecimal digits."""
+        return str(self._attributes["digest"])
+
+    @property
+    def num_frames(self) -> int:
+        """Frames in all episodes."""
+        return int(self._attributes["num_frames"])
+
+    @property
+    def num_episodes(self) -> int:
+        """Episodes."""
+        return int(self._attributes["num_episodes"])
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-ready root attributes: digest, counts, layout names, rotation convention, ingest report."""
+        return dict(self._attributes)
+
+    def array(self, name: str) -> "zarr.Array[Any]":
+        """One array, lazily.
+
+        Raises:
+            KeyError: If the store has no such array.
+        """
+        found = self._group.get(name)
+        if not isinstance(found, zarr.Array):
+            raise KeyError(f"{self.path} has no array {name!r}; it has {sorted(self._group.array_keys())}")
+        return found
+
+    def read(self, name: str) -> NDArray[Any]:
+        """One array, whole, in memory.
+
+        Raises:
+            EpisodeStoreError: If its data are damaged.
+        """
+        array = self.array(name)
+        lost = [key for key in _file_keys(array) if not (self.path / name / key).is_file()]
+        if lost:
+            raise EpisodeStoreError(
+                f"{self.path}: array {name!r} has lost {len(lost)} of its files, first {lost[0]}; "
+                "run ingest again"
+            )
+        try:
+            return np.asarray(array[...])
+        except (OSError, ValueError, RuntimeError) as error:
+            raise EpisodeStoreError(
+                f"{self.path}: array {name!r} is damaged ({error}); run ingest again"
+            ) from error
+
+    def load(self, images: bool = True) -> Episodes:
+        """Read the whole store into memory.
+
+        Args:
+            images: False leaves both images out, for readers of states and actions.
+
+        Returns:
+            The episodes.
+
+        Raises:
+            EpisodeStoreError: If the data are damaged.
+        """
+        blank = np.zeros((0, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
+        return Episodes(
+            image_static=self.read("image_static") if images else blank,
+            image_gripper=self.read("image_gripper") if images else blank,
+            action=self.read("action").astype(np.float32),
+            proprio=self.read("proprio"),
+            robot_obs=self.read("robot_obs"),
+            scene_state=self.read("scene_state"),
+            is_first=self.read("is_first"),
+            frame_id=self.read("frame_id"),
+            episode_start=self.read("episode_start"),
+            episode_length=self.read("episode_length"),
+            layout=self.read("layout") if "layout" in self._group else None,
+            layout_names=tuple(self._attributes["layout_names"]),
+            source_episode=self.read("source_episode"),
+        )
+
+
+def _file_keys(array: "zarr.Array[Any]") -> list[str]:
+    """Files that a complete array has; each spans all axes but the first. Zarr reads a lost one as zeros."""
+    if array.size == 0:
+        return []
+    rows = (array.shards or array.chunks)[0]
+    tail = "/0" * (array.ndim - 1)
+    return [f"c/{index}{tail}" for index in range(-(-array.shape[0] // rows))]
+
+
+def _open_group(path: Path) -> zarr.Group:
+    if not (path / "zarr.json").is_file():
+        raise EpisodeStoreError(f"{path} is not an episode store (no zarr.json); run ingest first")
+    try:
+        return zarr.open_group(path, mode="r")
+    except (OSError, ValueError, KeyError) as error:
+        raise EpisodeStoreError(f"{path} cannot be opened ({error}); run ingest again") from error

@@ -1,0 +1,1 @@
+"""One small map over pieces of work in local processes, and the progress bar that every long loop shows."""

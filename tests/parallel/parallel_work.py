@@ -1,0 +1,39 @@
+"""Pieces of work that spawned workers can import."""
+
+import os
+import time
+from pathlib import Path
+
+
+def double(piece: int) -> int:
+    return 2 * piece
+
+
+def slow_when_even(piece: int) -> tuple[int, int]:
+    time.sleep(0.05 if piece % 2 == 0 else 0.0)
+    return piece, os.getpid()
+
+
+def fail_at_three(piece: int) -> int:
+    if piece == 3:
+        raise ZeroDivisionError("three is bad")
+    return piece
+
+
+def touch(piece: tuple[str, int]) -> int:
+    folder, index = piece
+    (Path(folder) / str(index)).touch()
+    return index
+
+
+def die(piece: int) -> int:
+    if piece == 1:
+        os._exit(9)
+    return piece
+
+
+def threads(_piece: int) -> tuple[int, str]:
+    import cv2
+    import torch
+
+    return torch.get_num_threads() + cv2.getNumThreads(), os.environ["OMP_NUM_THREADS"]

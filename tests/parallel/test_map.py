@@ -1,0 +1,95 @@
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import parallel_work as work
+import pytest
+
+from wam.parallel.map import PIECES_AHEAD, available_workers, map_pieces, shutdown_workers
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _end_workers() -> Iterator[None]:
+    yield
+    shutdown_workers()
+
+
+def run(function: object, pieces: list, workers: int = 1) -> list:
+    return list(map_pieces(function, pieces, workers=workers, description="test"))  # type: ignore[arg-type]
+
+
+def test_inline_results_are_in_order() -> None:
+    assert run(work.double, [3, 1, 2]) == [6, 2, 4]
+    assert run(work.double, []) == []
+
+
+def test_inline_failure_is_the_pieces_own_and_named() -> None:
+    with pytest.raises(ZeroDivisionError, match="three is bad") as caught:
+        run(work.fail_at_three, [1, 3, 5])
+    assert caught.value.__notes__ == ["test: piece 1 failed: 3"]
+
+
+def test_inline_is_lazy(tmp_path: Path) -> None:
+    results = map_pieces(
+        work.touch, [(str(tmp_path), index) for index in range(5)], workers=1, description="test"
+    )
+    next(results)
+    assert len(list(tmp_path.iterdir())) == 1
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_there_is_at_least_one_worker() -> None:
+    assert available_workers() >= 1
+
+
+@pytest.mark.slow
+def test_workers_give_the_same_results_in_order_and_are_kept() -> None:
+    first = run(work.slow_when_even, list(range(8)), workers=2)
+    second = run(work.slow_when_even, list(range(8)), workers=2)
+    assert [piece for piece, _ in first] == list(range(8))
+    processes = {process for _, process in first}
+    assert len(processes) == 2
+    assert {process for _, process in second} <= processes
+
+
+@pytest.mark.slow
+def test_a_failing_piece_in_a_worker_is_named_and_the_next_map_works() -> None:
+    with pytest.raises(ZeroDivisionError, match="three is bad") as caught:
+        run(work.fail_at_three, list(range(8)), workers=2)
+    assert "test: piece 3 failed: 3" in caught.value.__notes__
+    assert run(work.double, [1, 2, 3], workers=2) == [2, 4, 6]
+
+
+@pytest.mark.slow
+def test_workers_do_not_run_far_ahead_of_the_reader(tmp_path: Path) -> None:
+    results = map_pieces(
+        work.touch, [(str(tmp_path), index) for index in range(40)], workers=2, description="test"
+    )
+    assert next(results) == 0
+    assert len(list(tmp_path.iterdir())) <= 2 * PIECES_AHEAD
+    assert list(results) == list(range(1, 40))
+
+
+@pytest.mark.slow
+def test_a_dead_worker_is_reported_and_replaced() -> None:
+    with pytest.raises(RuntimeError, match="a worker process died at or near piece"):
+        run(work.die, [0, 1, 2, 3], workers=2)
+    assert run(work.double, [1, 2], workers=2) == [2, 4]
+
+
+@pytest.mark.slow
+def test_each_worker_has_one_thread() -> None:
+    assert set(run(work.threads, [0, 1], workers=2)) == {(2, "1")}
+
+
+@pytest.mark.slow
+def test_works_from_a_command_line_snippet() -> None:
+    code = (
+        "import operator; from wam.parallel.map import map_pieces; "
+        "print(list(map_pieces(operator.neg, [1, 2, 3], workers=2, description='snippet')))"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert finished.stdout.strip() == "[-1, -2, -3]"
