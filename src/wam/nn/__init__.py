@@ -1,0 +1,1 @@
+"""Network blocks that know nothing of robots."""

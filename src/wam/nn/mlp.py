@@ -1,0 +1,38 @@
+"""Multi-layer perceptrons."""
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+LAYER_NORM_EPS = 1e-3
+"""As in the published world model (``diwa.md`` 2.1)."""
+
+
+class MLP(nn.Sequential):
+    """Linear layers with ELU between them and a linear output.
+
+    Args:
+        inputs: Width of the input.
+        hidden: Widths of the hidden layers, may be empty.
+        outputs: Width of the output.
+        layer_norm: Normalise before each ELU.
+    """
+
+    def __init__(self, inputs: int, hidden: Sequence[int], outputs: int, *, layer_norm: bool = False) -> None:
+        layers: list[nn.Module] = []
+        width = inputs
+        for next_width in hidden:
+            layers.append(nn.Linear(width, next_width))
+            if layer_norm:
+                layers.append(nn.LayerNorm(next_width, eps=LAYER_NORM_EPS))
+            layers.append(nn.ELU(inplace=True))
+            width = next_width
+        layers.append(nn.Linear(width, outputs))
+        super().__init__(*layers)
+
+    def forward(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
+        """Apply the layers to the last axis."""
+        for layer in self:
+            x = layer(x)
+        return x

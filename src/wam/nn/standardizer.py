@@ -1,0 +1,43 @@
+"""Zero mean and unit variance by statistics that travel with the weights."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Standardizer(nn.Module):
+    """``(x - mean) / std`` with buffers; the identity until :meth:`fit` is called.
+
+    Args:
+        dim: Width of the input.
+        std_floor: Smallest standard deviation that is divided by. One-hot features that are almost never
+            on have tiny deviations; without a floor a single rare class would dominate the input.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, dim: int, std_floor: float = 0.1) -> None:
+        super().__init__()
+        if std_floor <= 0:
+            raise ValueError(f"std_floor must be above 0, got {std_floor}")
+        self.std_floor = std_floor
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("std", torch.ones(dim))
+
+    def fit(self, x: Float[Tensor, "N dim"]) -> None:
+        """Take mean and standard deviation over the rows of ``x``.
+
+        Raises:
+            ValueError: If ``x`` is empty or not finite.
+        """
+        if len(x) == 0 or not bool(torch.isfinite(x).all()):
+            raise ValueError(
+                f"cannot standardise by {len(x)} rows (empty or not finite); pass finite features"
+            )
+        self.mean.copy_(x.mean(0))
+        self.std.copy_(x.std(0, correction=0).clamp_min(self.std_floor))
+
+    def forward(self, x: Float[Tensor, "*B dim"]) -> Float[Tensor, "*B dim"]:
+        """Standardised ``x``; same shape out."""
+        return (x - self.mean) / self.std

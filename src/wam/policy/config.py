@@ -1,0 +1,75 @@
+"""Configuration pages of the diffusion policy and of behavior cloning."""
+
+from pydantic import Field, model_validator
+
+from wam.contracts import ACTION_DIM, config
+from wam.training.config import OptimizerConfig
+
+
+@config
+class DiffusionConfig:
+    """The denoising policy. Published values (diwa.md 6) are defaults where one value is right everywhere."""
+
+    hidden: int = Field(gt=0)
+    """Width of the trunk; 512 published."""
+    denoising_steps: int = Field(default=20, ge=2)
+    """K, number of denoising steps."""
+    horizon_steps: int = Field(default=4, gt=0)
+    """Actions in a predicted chunk."""
+    act_steps: int = Field(default=4, gt=0)
+    """Actions of a chunk that are executed before the next decision."""
+    action_dim: int = Field(default=ACTION_DIM, gt=0)
+    """A, width of an action."""
+    time_dim: int = Field(default=16, ge=4, multiple_of=2)
+    """Width of the embedding of the denoising step; even, because it is sines beside cosines."""
+    residual_blocks: int = Field(default=1, ge=1)
+    """Two-layer residual blocks in the trunk."""
+    min_sampling_std: float = Field(default=0.1, gt=0)
+    """Floor of the noise's standard deviation at every step in training mode (action units): exploration."""
+    final_sampling_std: float | None = Field(default=None, gt=0)
+    """Floor at the last denoising step in training mode; None uses ``min_sampling_std`` (published)."""
+    deterministic_std: float = Field(default=1e-3, ge=0)
+    """Floor at every step but the last in deterministic mode; the last step then adds no noise."""
+    noise_clip: float = Field(default=3.0, gt=0)
+    """Injected unit noise is clipped to plus and minus this; 3 published for fine-tuning and evaluation."""
+    standardize_condition: bool
+    """Standardise the condition by the demonstrations' mean and deviation; False published."""
+    standardize_floor: float = Field(default=0.1, gt=0)
+    """Smallest deviation that is divided by (features are one-hot or in [-1, 1])."""
+
+    @model_validator(mode="after")
+    def _chunk_covers_execution(self) -> "DiffusionConfig":
+        if self.act_steps > self.horizon_steps:
+            raise ValueError(
+                f"act_steps {self.act_steps} is more than horizon_steps {self.horizon_steps}: "
+                "lower act_steps or predict longer chunks"
+            )
+        return self
+
+
+@config
+class CloningConfig:
+    """Behavior cloning on expert chunks."""
+
+    optimizer: OptimizerConfig
+    """Published: AdamW, 1e-4, weight decay 1e-6, cosine to 5.6e-5 over 5,000 epochs."""
+    batch: int = Field(gt=0)
+    """Windows per gradient step; 256 published."""
+    steps: int | None = Field(default=None, gt=0)
+    """Gradient steps; give this or ``epochs``."""
+    epochs: int | None = Field(default=None, gt=0)
+    """Passes over all windows, the last batch of a pass being smaller; 5,000 published."""
+    ema_decay: float | None = Field(default=0.995, gt=0, lt=1)
+    """Decay of the averaged weights; None turns averaging off."""
+    ema_every_steps: int = Field(default=1, gt=0)
+    """Gradient steps between updates of the average; every 10 epochs published (fault B12)."""
+    ema_start_step: int = Field(default=0, ge=0)
+    """Until this step the average is a copy of the weights; epoch 20 published."""
+    pad_segment_end: bool = False
+    """Also use windows that run over a segment's end, repeating its last action; off as published."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "CloningConfig":
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError(f"give either steps or epochs, got steps={self.steps}, epochs={self.epochs}")
+        return self

@@ -1,0 +1,179 @@
+"""The diffusion policy: noise-prediction loss, sampling, chains and their log-probabilities."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from wam.contracts import LossOutput, config_from_dict, config_to_dict
+from wam.nn.standardizer import Standardizer
+from wam.policy.chain import DenoisingChain, chain_steps, gaussian_log_prob
+from wam.policy.config import DiffusionConfig
+from wam.policy.denoiser import DiffusionMLP
+from wam.policy.noise_schedule import NoiseSchedule
+from wam.training.checkpoint import Checkpoint
+
+KIND = "policy"
+"""Kind of the checkpoint of a cloned policy."""
+
+
+class DiffusionPolicy(nn.Module):
+    """Action chunks by denoising, given a condition (features of the world model, or any other vector).
+
+    Args:
+        cond_dim: C, width of the condition.
+        config: Sizes, process and noise floors.
+
+    Source:
+        diwa.md 6.1 and 6.2.
+    """
+
+    def __init__(self, cond_dim: int, config: DiffusionConfig) -> None:
+        super().__init__()
+        self.cond_dim = cond_dim
+        self.config = config
+        self.standardizer = Standardizer(cond_dim, config.standardize_floor)
+        self.denoiser = DiffusionMLP(cond_dim, config)
+        self.schedule = NoiseSchedule(config.denoising_steps)
+
+    def fit_condition(self, cond: Float[Tensor, "N C"]) -> None:
+        """Take the standardiser's statistics from demonstrations; does nothing when it is switched off."""
+        if self.config.standardize_condition:
+            self.standardizer.fit(cond)
+
+    def project(self, cond: Float[Tensor, "*B C"]) -> Float[Tensor, "*B hidden"]:
+        """Share of the first layer that comes from the condition: computed once for all denoising steps."""
+        return self.denoiser.project_condition(self.standardizer(cond))
+
+    def loss(
+        self, cond: Float[Tensor, "B C"], action: Float[Tensor, "B Hs A"], generator: torch.Generator
+    ) -> LossOutput:
+        """Mean squared error of the predicted noise at a random denoising step of each row.
+
+        Args:
+            cond: Conditions.
+            action: Expert chunks in [-1, 1].
+            generator: Draws the steps and the noise.
+        """
+        rows = len(action)
+        k = torch.randint(
+            self.config.denoising_steps, (rows,), generator=generator, device=generator.device
+        ).to(action.device)
+        noise = torch.randn(action.shape, generator=generator, device=generator.device).to(action.device)
+        predicted = self.denoiser(self.schedule.add_noise(action, noise, k), k, self.project(cond))
+        loss = nn.functional.mse_loss(predicted, noise)
+        return LossOutput(loss, {"noise_mse": loss.detach()})
+
+    def transition_mean(
+        self, noisy: Float[Tensor, "*B Hs A"], k: Int[Tensor, "*#B"], projected: Float[Tensor, "*#B hidden"]
+    ) -> Float[Tensor, "*B Hs A"]:
+        """Mean of the chunk one denoising step on; differentiable in the weights and in ``noisy``."""
+        noise = self.denoiser(noisy, k, projected)
+        clean = self.schedule.clean_estimate(noisy, noise, k)
+        return self.schedule.posterior_mean(clean, noisy, k)
+
+    def stds(self, *, deterministic: bool) -> Float[Tensor, " K"]:
+        """Deviation of the injected noise at every step k = 0 .. K - 1 (diwa.md 6.2)."""
+        if deterministic:
+            return self.schedule.floored_std(self.config.deterministic_std, final=0.0)
+        return self.schedule.floored_std(self.config.min_sampling_std, final=self.config.final_sampling_std)
+
+    @torch.no_grad()
+    def sample(
+        self, cond: Float[Tensor, "B C"], *, generator: torch.Generator, deterministic: bool
+    ) -> Float[Tensor, "B Hs A"]:
+        """Denoise one chunk per row.
+
+        Args:
+            cond: Conditions.
+            generator: Draws the first chunk and the injected noise.
+            deterministic: True for evaluation (no noise at the last step, next to none before it), False for
+                exploration (``min_sampling_std``).
+
+        Returns:
+            Chunks; not clipped, so exploration noise may leave [-1, 1].
+        """
+        chain = self.sample_chain(
+            cond, generator=generator, deterministic=deterministic, ft_denoising_steps=1
+        )
+        return chain.chunk
+
+    @torch.no_grad()
+    def sample_chain(
+        self,
+        cond: Float[Tensor, "B C"],
+        *,
+        generator: torch.Generator,
+        deterministic: bool,
+        ft_denoising_steps: int,
+        base: "DiffusionPolicy | None" = None,
+    ) -> DenoisingChain:
+        """Denoise one chunk per row and keep the last steps.
+
+        Args:
+            cond: Conditions.
+            generator: Draws the first chunk and the injected noise.
+            deterministic: As in :meth:`sample`.
+            ft_denoising_steps: n, number of transitions kept, 1 .. K.
+            base: Policy that runs the K - n steps before (the frozen copy in fine-tuning); None: this one.
+
+        Raises:
+            ValueError: If n is out of range.
+        """
+        steps, kept = self.config.denoising_steps, ft_denoising_steps
+        if not 1 <= kept <= steps:
+            raise ValueError(f"ft_denoising_steps {kept} is not in 1 .. denoising_steps {steps}")
+        first = self if base is None else base
+        noise = self._unit_noise(steps + 1, len(cond), generator).to(cond.device)
+        std = self.stds(deterministic=deterministic)
+        ks = torch.arange(steps, device=cond.device)
+        x, projected = noise[steps], first.project(cond)
+        for k in range(steps - 1, kept - 1, -1):
+            x = first.transition_mean(x, ks[k], projected) + std[k] * noise[k]
+        projected = projected if first is self else self.project(cond)
+        actions, means = [x], []
+        for k in range(kept - 1, -1, -1):
+            mean = self.transition_mean(x, ks[k], projected)
+            x = mean + std[k] * noise[k]
+            means.append(mean)
+            actions.append(x)
+        return DenoisingChain(actions=torch.stack(actions, 1), mean=torch.stack(means, 1))
+
+    def _unit_noise(self, draws: int, rows: int, generator: torch.Generator) -> Tensor:
+        """Unit noise ``(draws, rows, Hs, A)``; the last draw starts the chain and is not clipped."""
+        shape = (draws, rows, self.config.horizon_steps, self.config.action_dim)
+        noise = torch.randn(shape, generator=generator, device=generator.device)
+        noise[:-1].clamp_(-self.config.noise_clip, self.config.noise_clip)
+        return noise
+
+    def log_prob(
+        self, chain: DenoisingChain, cond: Float[Tensor, "B C"], min_std: float
+    ) -> Float[Tensor, "B n Hs A"]:
+        """Log-probability of every element of every transition of a chain, in one pass.
+
+        Args:
+            chain: Chains whose last n steps are scored.
+            cond: Condition of each chain.
+            min_std: Floor of the transitions' deviation; 0.1 published.
+        """
+        k = chain_steps(chain.steps, cond.device)
+        mean = self.transition_mean(chain.actions[:, :-1], k[None], self.project(cond)[:, None])
+        return gaussian_log_prob(chain.actions[:, 1:], mean, self.schedule.floored_std(min_std)[k][None])
+
+    def to_checkpoint(self) -> Checkpoint:
+        """Weights, statistics and configuration; kind ``policy``."""
+        weights = {name: value.detach().clone() for name, value in self.state_dict().items()}
+        page = {"cond_dim": self.cond_dim, "diffusion": config_to_dict(self.config)}
+        return Checkpoint(kind=KIND, weights=weights, config=page, extra={})
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint) -> "DiffusionPolicy":
+        """Rebuild a policy.
+
+        Raises:
+            ValueError: If the checkpoint is of another kind.
+        """
+        checkpoint.expect(KIND)
+        diffusion = config_from_dict(DiffusionConfig, checkpoint.config["diffusion"])
+        policy = cls(int(checkpoint.config["cond_dim"]), diffusion)
+        policy.load_state_dict(checkpoint.weights)
+        return policy

@@ -1,0 +1,1 @@
+"""The success classifier: which frames, real or imagined, show a solved task."""

@@ -1,0 +1,100 @@
+"""The contrastive reward classifier on features."""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from wam.contracts import LossOutput, config_from_dict, config_to_dict
+from wam.nn.standardizer import Standardizer
+from wam.reward.config import ClassifierConfig
+from wam.reward.losses import supervised_contrastive
+from wam.training.checkpoint import Checkpoint
+
+KIND = "reward_classifier"
+
+
+class RewardClassifier(nn.Module):
+    """Two classes, unsolved and solved, from one frame's features (or any other vector).
+
+    Encoder and head are two layers each; the contrastive term shapes the embedding between them. 2,625,794
+    parameters at the published sizes.
+
+    Args:
+        input_dim: F, width of the input: 2048 for features, 18 for proprioception.
+        config: Sizes, loss and decision.
+
+    Source:
+        diwa.md 5.3.
+    """
+
+    def __init__(self, input_dim: int, config: ClassifierConfig) -> None:
+        super().__init__()
+        self.input_dim = input_dim
+        self.config = config
+        self.standardizer = Standardizer(input_dim, config.standardize_floor)
+        self.encoder = nn.Sequential(
+            nn.Linear(input_dim, config.encoder_hidden),
+            nn.ReLU(),
+            nn.Linear(config.encoder_hidden, config.embed_dim),
+        )
+        self.head = nn.Sequential(
+            nn.Linear(config.embed_dim, config.head_hidden), nn.ReLU(), nn.Linear(config.head_hidden, 2)
+        )
+
+    def fit_input(self, feat: Float[Tensor, "N F"]) -> None:
+        """Take the standardiser's statistics from the training set; does nothing when it is switched off."""
+        if self.config.standardize:
+            self.standardizer.fit(feat)
+
+    def loss(self, feat: Float[Tensor, "B F"], label: Bool[Tensor, " B"]) -> LossOutput:
+        """Contrastive term on the embedding plus weighted cross-entropy on the logits.
+
+        Args:
+            feat: Inputs.
+            label: True where the task is solved.
+        """
+        target = label.long()
+        embedding = self.encoder(self.standardizer(feat))
+        logits = self.head(embedding)
+        contrastive = supervised_contrastive(embedding, target, self.config.temperature)
+        cross_entropy = nn.functional.cross_entropy(logits, target)
+        loss = self.config.contrastive_coef * contrastive + self.config.cross_entropy_coef * cross_entropy
+        metrics = {
+            "contrastive": contrastive.detach(),
+            "cross_entropy": cross_entropy.detach(),
+            "accuracy": (logits.argmax(-1) == target).float().mean(),
+        }
+        return LossOutput(loss, metrics)
+
+    def success_logit(self, feat: Float[Tensor, "*B F"]) -> Float[Tensor, "*B"]:
+        """Log odds of success: the solved logit less the unsolved one."""
+        logits: Tensor = self.head(self.encoder(self.standardizer(feat)))
+        return logits[..., 1] - logits[..., 0]
+
+    @torch.no_grad()
+    def predict(self, feat: Float[Tensor, "*B F"]) -> Bool[Tensor, "*B"]:
+        """Decision for each input: above even odds, or above the configured probability."""
+        threshold = self.config.threshold
+        bar = 0.0 if threshold is None else math.log(threshold / (1 - threshold))
+        return self.success_logit(feat) > bar
+
+    def to_checkpoint(self) -> Checkpoint:
+        """Weights, statistics and configuration; kind ``reward_classifier``."""
+        weights = {name: value.detach().clone() for name, value in self.state_dict().items()}
+        page = {"input_dim": self.input_dim, "classifier": config_to_dict(self.config)}
+        return Checkpoint(kind=KIND, weights=weights, config=page, extra={})
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint) -> "RewardClassifier":
+        """Rebuild a classifier.
+
+        Raises:
+            ValueError: If the checkpoint is of another kind.
+        """
+        checkpoint.expect(KIND)
+        page = config_from_dict(ClassifierConfig, checkpoint.config["classifier"])
+        classifier = cls(int(checkpoint.config["input_dim"]), page)
+        classifier.load_state_dict(checkpoint.weights)
+        return classifier

@@ -1,0 +1,52 @@
+"""Configuration pages of the reward classifier and of its training."""
+
+from pydantic import Field, model_validator
+
+from wam.contracts import config
+from wam.training.config import OptimizerConfig
+
+
+@config
+class ClassifierConfig:
+    """The contrastive classifier; published sizes 1024, 256, 1024 (diwa.md 5.3)."""
+
+    encoder_hidden: int = Field(gt=0)
+    """Width of the encoder's hidden layer."""
+    embed_dim: int = Field(gt=0)
+    """Width of the embedding that the contrastive term compares."""
+    head_hidden: int = Field(gt=0)
+    """Width of the hidden layer from the embedding to the two logits."""
+    temperature: float = Field(default=0.5, gt=0)
+    """tau of the contrastive term."""
+    cross_entropy_coef: float = Field(default=0.5, ge=0)
+    """Weight of the cross-entropy beside the contrastive term."""
+    contrastive_coef: float = Field(default=1.0, ge=0)
+    """Weight of the contrastive term; 0 leaves a plain classifier."""
+    threshold: float | None = Field(default=None, gt=0, lt=1)
+    """Probability from which a frame counts as success; None takes the larger logit (published)."""
+    standardize: bool
+    """Standardise the input by the training set's mean and deviation; False published."""
+    standardize_floor: float = Field(default=0.1, gt=0)
+    """Smallest deviation that is divided by."""
+
+
+@config
+class RewardTrainingConfig:
+    """Training of one classifier."""
+
+    optimizer: OptimizerConfig
+    """Published: Adam, 1e-6, constant (very under-trained by design, diwa.md 5.3)."""
+    batch: int = Field(gt=1)
+    """Frames per gradient step; 32 published."""
+    steps: int | None = Field(default=None, gt=0)
+    """Gradient steps; give this or ``epochs``."""
+    epochs: int | None = Field(default=None, gt=0)
+    """Passes over the set; 100 published."""
+    balanced: bool
+    """Half of every batch from each class; False draws shuffled passes (published)."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "RewardTrainingConfig":
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError(f"give either steps or epochs, got steps={self.steps}, epochs={self.epochs}")
+        return self

@@ -1,0 +1,178 @@
+"""Training of a reward classifier on labelled frames."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32
+from torch import Tensor, nn
+
+from wam.contracts import LossOutput, config_to_dict
+from wam.nn.linear_init import fan_in_uniform_
+from wam.reward.classifier import RewardClassifier
+from wam.reward.config import ClassifierConfig, RewardTrainingConfig
+from wam.reward.metrics import DetectionQuality, precision_recall
+from wam.seeding import numpy_generator
+from wam.training.checkpoint import Checkpoint
+from wam.training.loop import TrainingResult, train
+
+
+class RewardObjective:
+    """Contrastive classification on labelled frames; each batch is a function of seed and step.
+
+    Args:
+        classifier: Trained module.
+        feat: ``(N, F)`` inputs, on the classifier's device.
+        label: ``(N,)`` bool, True where the task is solved.
+        batch: Frames per gradient step.
+        balanced: Half of every batch from each class, each in shuffled passes of its own; else shuffled
+            passes over all frames.
+        seed: Seed of the shuffles.
+    """
+
+    def __init__(
+        self,
+        classifier: RewardClassifier,
+        feat: Tensor,
+        label: Tensor,
+        *,
+        batch: int,
+        balanced: bool,
+        seed: int,
+    ) -> None:
+        self.classifier = classifier
+        self.feat = feat
+        self.label = label
+        self.seed = seed
+        marks = label.cpu().numpy()
+        if balanced:
+            groups = [(np.flatnonzero(marks), batch // 2), (np.flatnonzero(~marks), batch - batch // 2)]
+        else:
+            groups = [(np.arange(len(marks)), batch)]
+        self._groups = [_Shuffled(rows, size, seed, str(i)) for i, (rows, size) in enumerate(groups)]
+
+    def modules(self) -> nn.Module:
+        """The classifier."""
+        return self.classifier
+
+    def loss(self, step: int) -> LossOutput:
+        """Loss on the batch of gradient step ``step``."""
+        rows = torch.from_numpy(np.concatenate([group.rows(step) for group in self._groups]))
+        rows = rows.to(self.feat.device)
+        return self.classifier.loss(self.feat[rows], self.label[rows])
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Nothing: every batch follows from the seed and the step."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing to restore.
+
+        Raises:
+            ValueError: If there is something to restore.
+        """
+        if state:
+            raise ValueError(f"reward training keeps no state, got {sorted(state)}")
+
+
+class _Shuffled:
+    """Endless shuffled passes over rows, addressed by step; the last batch of a pass is smaller."""
+
+    def __init__(self, rows: np.ndarray, batch: int, seed: int, name: str) -> None:
+        self._rows = rows
+        self._batch = batch
+        self._seed = seed
+        self._name = name
+        self._pass: tuple[int, np.ndarray] = (-1, rows)
+
+    def rows(self, step: int) -> np.ndarray:
+        """Rows of the batch of ``step``."""
+        number, position = divmod(step, math.ceil(len(self._rows) / self._batch))
+        if self._pass[0] != number:
+            generator = numpy_generator(self._seed, "reward order", self._name, number)
+            self._pass = (number, generator.permutation(self._rows))
+        return self._pass[1][position * self._batch : (position + 1) * self._batch]
+
+
+def train_classifier(
+    feat: Float32[np.ndarray, "N F"],
+    label: Bool[np.ndarray, " N_label"],
+    classifier_config: ClassifierConfig,
+    training: RewardTrainingConfig,
+    *,
+    seed: int,
+    work_dir: Path | None = None,
+    device: torch.device | str = "cpu",
+    description: str = "reward classifier",
+    prefix: str = "",
+) -> tuple[RewardClassifier, TrainingResult]:
+    """Train a classifier from seeded weights.
+
+    Args:
+        feat: Inputs.
+        label: True where the task is solved.
+        classifier_config: Network, loss and decision.
+        training: Length, batches, optimiser.
+        seed: Seed of weights and batches.
+        work_dir: Scratch folder to resume from; None keeps nothing.
+        device: Where to train; the classifier is returned on the CPU.
+        description: Shown at the progress bar.
+        prefix: Put before the names of published metrics.
+
+    Raises:
+        ValueError: If the rows differ in number, a class has no frame, or an input is not finite.
+    """
+    _check(feat, label)
+    classifier = RewardClassifier(feat.shape[1], classifier_config)
+    fan_in_uniform_(classifier, seed)
+    inputs, marks = torch.from_numpy(feat), torch.from_numpy(label)
+    classifier.fit_input(inputs)
+    classifier.to(device)
+    objective = RewardObjective(
+        classifier,
+        inputs.to(device),
+        marks.to(device),
+        batch=training.batch,
+        balanced=training.balanced,
+        seed=seed,
+    )
+    pages = {
+        "classifier": config_to_dict(classifier_config),
+        "training": config_to_dict(training),
+        "seed": seed,
+    }
+    key = Checkpoint("reward_training", {"feat": inputs, "label": marks}, pages).digest if work_dir else ""
+    result = train(
+        objective,
+        steps=training.steps or (training.epochs or 0) * math.ceil(len(feat) / training.batch),
+        optimizer=training.optimizer,
+        work_dir=work_dir,
+        description=description,
+        key=key,
+        prefix=prefix,
+    )
+    return classifier.cpu(), result
+
+
+def detection_quality(
+    classifier: RewardClassifier, feat: Float32[np.ndarray, "N F"], label: Bool[np.ndarray, " N"]
+) -> DetectionQuality:
+    """Precision and recall of a classifier's decisions on labelled frames."""
+    return precision_recall(label, classifier.predict(torch.from_numpy(feat)).numpy())
+
+
+def _check(feat: np.ndarray, label: np.ndarray) -> None:
+    if len(feat) != len(label):
+        raise ValueError(f"{len(feat)} inputs and {len(label)} labels; give one label per input")
+    if not np.isfinite(feat).all():
+        raise ValueError(
+            "inputs of the reward classifier are not finite; look at the features they came from"
+        )
+    positive = int(label.sum())
+    if positive in (0, len(label)):
+        raise ValueError(
+            f"{positive} of {len(label)} frames show success; a classifier needs both classes, "
+            "so look at the replay labels of this task"
+        )

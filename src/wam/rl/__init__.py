@@ -1,0 +1,1 @@
+"""Fine-tuning in imagination: the imagined environment, advantages, diffusion policy gradients."""

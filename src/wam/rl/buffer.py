@@ -1,0 +1,88 @@
+"""One iteration of imagined experience, and how it is collected."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from wam.policy.chain import DenoisingChain
+from wam.policy.diffusion import DiffusionPolicy
+from wam.rl.imagined_env import ImaginedEnv
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """Decisions of n environments over T steps; every environment starts anew at T = 0.
+
+    Attributes:
+        feat: ``(n, T, F)``, features each decision was made on.
+        next_feat: ``(n, T, F)``, features it led to, in the same episode (never those of a restart).
+        actions: ``(n, T, k + 1, Hs, A)``, kept end of each denoising chain.
+        mean: ``(n, T, k, Hs, A)``, means of its transitions when it was drawn.
+        reward: ``(n, T)``, 0 or 1.
+        terminated: ``(n, T)`` bool.
+        truncated: ``(n, T)`` bool.
+    """
+
+    feat: Tensor
+    next_feat: Tensor
+    actions: Tensor
+    mean: Tensor
+    reward: Tensor
+    terminated: Tensor
+    truncated: Tensor
+
+    @property
+    def ended(self) -> Tensor:
+        """Decisions that ended an episode, ``(n, T)``."""
+        return self.terminated | self.truncated
+
+    @property
+    def flat_feat(self) -> Tensor:
+        """Features by decision, ``(n T, F)``."""
+        return self.feat.flatten(0, 1)
+
+    @property
+    def flat_chain(self) -> DenoisingChain:
+        """Chains by decision, ``n T`` of them."""
+        return DenoisingChain(actions=self.actions.flatten(0, 1), mean=self.mean.flatten(0, 1))
+
+    @property
+    def success(self) -> float:
+        """Share of the finished episodes that were solved; 0 if none finished."""
+        finished = int(self.ended.sum())
+        return int(self.terminated.sum()) / finished if finished else 0.0
+
+
+@torch.no_grad()
+def collect(
+    env: ImaginedEnv,
+    actor: DiffusionPolicy,
+    base: DiffusionPolicy,
+    *,
+    decisions: int,
+    ft_denoising_steps: int,
+    generator: torch.Generator,
+) -> Rollouts:
+    """Reset every environment and act for ``decisions`` decisions, exploring.
+
+    Args:
+        env: Imagined environments.
+        actor: Runs the last ``ft_denoising_steps`` denoising steps.
+        base: Runs the steps before.
+        decisions: T.
+        ft_denoising_steps: Steps kept of each chain.
+        generator: Draws the denoising noise.
+    """
+    feat, _ = env.reset()
+    record: dict[str, list[Tensor]] = {name: [] for name in Rollouts.__dataclass_fields__}
+    for _ in range(decisions):
+        chain = actor.sample_chain(
+            feat, generator=generator, deterministic=False, ft_denoising_steps=ft_denoising_steps, base=base
+        )
+        following, reward, terminated, truncated, info = env.step(chain.chunk[:, : env.act_steps])
+        row = (feat, info["final_obs"], chain.actions, chain.mean, reward, terminated, truncated)
+        for values, value in zip(record.values(), row, strict=True):
+            values.append(value)
+        feat = following
+    return Rollouts(**{name: torch.stack(values, 1) for name, values in record.items()})

@@ -1,0 +1,222 @@
+"""Fine-tuning of a cloned policy in the frozen world model, from imagining to the selected checkpoint."""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from wam.contracts import config_to_dict
+from wam.nn.linear_init import fan_in_uniform_
+from wam.parallel.progress import progress as progress_bar
+from wam.policy.critic import Critic
+from wam.policy.diffusion import DiffusionPolicy
+from wam.policy.fine_tuned import FineTunedPolicy
+from wam.reward.classifier import RewardClassifier
+from wam.rl.buffer import collect
+from wam.rl.config import PPOConfig
+from wam.rl.imagined_env import ImaginationModel, ImaginedEnv
+from wam.rl.reward_scaling import RewardScaler
+from wam.rl.state import Progress, keep_progress, restore_progress
+from wam.rl.update import Learner
+from wam.seeding import torch_generator
+from wam.training.checkpoint import Checkpoint
+from wam.training.metrics import publish
+from wam.world_model.state import RSSMState
+
+SUCCESS = "success"
+"""Key of an evaluator's result that selects the checkpoint, in [0, 1]."""
+
+Evaluator = Callable[[FineTunedPolicy], Mapping[str, float]]
+"""Runs a policy in the simulator from the selection starts: ``success``, and other values to record."""
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """What fine-tuning gives.
+
+    Attributes:
+        last: Policy after the last iteration.
+        selected: Policy of the best evaluation, the earliest of equal ones, the unchanged policy included;
+            ``last`` without an evaluator.
+        selected_iteration: Iterations that policy had.
+        history: One row per number of finished iterations, from 0: iteration; imagined_success, policy_loss,
+            value_loss, bc_loss, approx_kl, clip_fraction, epochs (absent at 0); real_success and the
+            evaluator's other values (where evaluated).
+    """
+
+    last: FineTunedPolicy
+    selected: FineTunedPolicy
+    selected_iteration: int
+    history: list[dict[str, float]]
+
+
+def finetune(
+    policy: DiffusionPolicy,
+    world_model: ImaginationModel,
+    classifier: RewardClassifier,
+    start_states: RSSMState,
+    config: PPOConfig,
+    *,
+    seed: int,
+    evaluate: Evaluator | None,
+    work_dir: Path | None = None,
+    description: str = "fine-tuning",
+    prefix: str = "",
+) -> FinetuneResult:
+    """Imagine, update, evaluate now and then; world model, classifier and ``policy`` stay as they are.
+
+    Args:
+        policy: Cloned policy, averaged weights.
+        world_model: Frozen world model.
+        classifier: Frozen reward classifier.
+        start_states: Latent states of random scenes, ``(N, ...)``; never of held-out starts.
+        config: Settings.
+        seed: Seed of everything random here.
+        evaluate: Called before training, after every ``eval_every`` iterations and after the last one.
+        work_dir: Scratch folder; a killed run goes on from it, to the bit. A state of other settings or
+            inputs in it is not used. None keeps nothing.
+        description: Shown at the progress bar.
+        prefix: Put before the names of published metrics.
+
+    Raises:
+        ValueError: On steps that do not fit together.
+        FloatingPointError: If a loss is not finite.
+    """
+    decisions = config.decisions(policy.config.act_steps)
+    learner = make_learner(policy, config, seed)
+    key = _run_key(policy, world_model, classifier, start_states, config, seed=seed)
+    state = Progress() if work_dir is None else restore_progress(work_dir, key, learner)
+    if not state.history:
+        state.history.append({"iteration": 0.0})
+        _evaluate(state, learner, evaluate)
+        _publish(state, prefix)
+    with progress_bar(config.iterations, description, "iteration", initial=state.iteration) as bar:
+        while state.iteration < config.iterations:
+            number = state.iteration + 1
+            env = _environment(world_model, classifier, start_states, learner, seed=seed, iteration=number)
+            row = _iterate(learner, env, decisions, seed, number)
+            state.iteration = number
+            state.history.append({"iteration": float(number)} | row)
+            last = number == config.iterations
+            if last or number % config.eval_every == 0:
+                _evaluate(state, learner, evaluate)
+            _publish(state, prefix)
+            if work_dir is not None and (last or number % config.checkpoint_every == 0):
+                keep_progress(work_dir, key, learner, state)
+            bar.set_postfix_str(f"imagined success {row['imagined_success']:.2f}")
+            bar.update(1)
+    return _result(state, learner)
+
+
+def make_learner(policy: DiffusionPolicy, config: PPOConfig, seed: int) -> Learner:
+    """Frozen base, actor equal to it, and a seeded critic that shares the policy's statistics."""
+    device = next(policy.parameters()).device
+    base, actor = copy.deepcopy(policy).eval().requires_grad_(False), copy.deepcopy(policy).eval()
+    critic = Critic(policy.cond_dim, config.critic_hidden, policy.standardizer)
+    fan_in_uniform_(critic, seed)
+    scaler = RewardScaler(config.reward_scaling_gamma, config.reward_clip)
+    return Learner(actor, base, critic.to(device), scaler, config)
+
+
+def _environment(
+    world_model: ImaginationModel,
+    classifier: RewardClassifier,
+    start_states: RSSMState,
+    learner: Learner,
+    *,
+    seed: int,
+    iteration: int,
+) -> ImaginedEnv:
+    config = learner.config
+    return ImaginedEnv(
+        world_model,
+        classifier,
+        start_states,
+        num_envs=config.envs,
+        imagine_steps=config.imagine_steps,
+        act_steps=learner.actor.config.act_steps,
+        generator=torch_generator(seed, "imagination", iteration, device=start_states.deter.device),
+        reward_steps=config.reward_steps,
+        binarize_gripper=config.binarize_gripper,
+        clip_action=config.clip_action,
+    )
+
+
+def _iterate(
+    learner: Learner, env: ImaginedEnv, decisions: int, seed: int, iteration: int
+) -> dict[str, float]:
+    """One round of imagining and updating; returns its row."""
+    generator = torch_generator(seed, "denoising", iteration)
+    rollouts = collect(
+        env,
+        learner.actor,
+        learner.base,
+        decisions=decisions,
+        ft_denoising_steps=learner.config.ft_denoising_steps,
+        generator=generator,
+    )
+    train_actor = iteration > learner.config.critic_warmup_iterations
+    try:
+        metrics = learner.update(rollouts, generator, train_actor=train_actor)
+    except FloatingPointError as error:
+        raise FloatingPointError(f"fine-tuning, iteration {iteration}: {error}") from error
+    return {"imagined_success": rollouts.success} | metrics
+
+
+def _evaluate(state: Progress, learner: Learner, evaluate: Evaluator | None) -> None:
+    """Add real figures to the newest row and keep the actor if it is the best so far."""
+    if evaluate is None:
+        return
+    figures = dict(evaluate(_policy(learner, learner.actor.state_dict())))
+    if SUCCESS not in figures:
+        raise ValueError(
+            f"the evaluator returned {sorted(figures)} without {SUCCESS!r}; it selects the checkpoint"
+        )
+    success = figures.pop(SUCCESS)
+    state.history[-1] |= {"real_success": success} | figures
+    if success > state.selected_success:
+        state.selected_success = success
+        state.selected_iteration = state.iteration
+        state.selected_weights = {k: v.detach().clone() for k, v in learner.actor.state_dict().items()}
+
+
+def _publish(state: Progress, prefix: str) -> None:
+    row = state.history[-1]
+    publish({f"{prefix}{name}": value for name, value in row.items() if name != "iteration"}, state.iteration)
+
+
+def _policy(learner: Learner, weights: Mapping[str, Tensor]) -> FineTunedPolicy:
+    """An independent policy: base and an actor with these weights."""
+    actor = copy.deepcopy(learner.base)
+    actor.load_state_dict(weights)
+    steps = learner.config.ft_denoising_steps
+    return FineTunedPolicy(copy.deepcopy(learner.base), actor, steps).eval()
+
+
+def _result(state: Progress, learner: Learner) -> FinetuneResult:
+    last = _policy(learner, learner.actor.state_dict())
+    if not state.selected_weights:
+        return FinetuneResult(last, last, state.iteration, state.history)
+    selected = _policy(learner, state.selected_weights)
+    return FinetuneResult(last, selected, state.selected_iteration, state.history)
+
+
+def _run_key(
+    policy: DiffusionPolicy,
+    world_model: ImaginationModel,
+    classifier: RewardClassifier,
+    start_states: RSSMState,
+    config: PPOConfig,
+    *,
+    seed: int,
+) -> str:
+    """Digest of everything that shapes a run."""
+    weights = {"start/deter": start_states.deter, "start/stoch": start_states.stoch}
+    for name, module in (("policy", policy), ("world_model", world_model), ("classifier", classifier)):
+        if isinstance(module, nn.Module):
+            weights |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
+    page = {"ppo": config_to_dict(config), "policy": config_to_dict(policy.config), "seed": seed}
+    page["classifier"] = config_to_dict(classifier.config)
+    return Checkpoint(kind="ppo", weights=weights, config=page).digest

@@ -1,0 +1,192 @@
+"""The update half of an iteration: advantages, then gradient steps on actor and critic."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from wam.policy.chain import DenoisingChain, chain_steps, gaussian_log_prob
+from wam.policy.critic import Critic
+from wam.policy.diffusion import DiffusionPolicy
+from wam.rl.buffer import Rollouts
+from wam.rl.config import PPOConfig
+from wam.rl.gae import gae
+from wam.rl.losses import clamped_log_prob, clip_schedule, denoising_discount, normalized, policy_loss
+from wam.rl.regularizer import CloningRegularizer
+from wam.rl.reward_scaling import RewardScaler
+from wam.rl.samples import Minibatch, minibatches, score
+
+
+class Targets(NamedTuple):
+    """What an iteration's decisions are trained towards; nothing here has a gradient.
+
+    Attributes:
+        cond: ``(N, C)``.
+        chain: N chains.
+        old_log_prob: ``(N, n)``, under the policy that drew them.
+        advantage: ``(N,)``.
+        value_target: ``(N,)``.
+    """
+
+    cond: Tensor
+    chain: DenoisingChain
+    old_log_prob: Tensor
+    advantage: Tensor
+    value_target: Tensor
+
+
+@dataclass
+class Learner:
+    """Everything that learns in fine-tuning, and the settings of its updates.
+
+    Attributes:
+        actor: Trained copy of the policy.
+        base: Frozen policy.
+        critic: Value network.
+        scaler: Running scale of the rewards.
+        config: Settings.
+    """
+
+    actor: DiffusionPolicy
+    base: DiffusionPolicy
+    critic: Critic
+    scaler: RewardScaler
+    config: PPOConfig
+
+    def __post_init__(self) -> None:
+        config = self.config
+        self.actor_optimizer, self.critic_optimizer = (
+            torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=config.weight_decay, fused=True)
+            for module, rate in (
+                (self.actor, config.actor_learning_rate),
+                (self.critic, config.critic_learning_rate),
+            )
+        )
+        self._regularizer = CloningRegularizer(self.base, config)
+        self._device = next(self.actor.parameters()).device
+        steps = config.ft_denoising_steps
+        self._clip = clip_schedule(
+            steps, coef=config.clip_coef, base=config.clip_base, rate=config.clip_rate
+        ).to(self._device)
+        self._discount = denoising_discount(steps, config.gamma_denoising).to(self._device)
+        k = chain_steps(steps, self._device)
+        self._std = self.actor.schedule.floored_std(config.min_logprob_std)[k]
+
+    def update(
+        self, rollouts: Rollouts, generator: torch.Generator, *, train_actor: bool = True
+    ) -> dict[str, float]:
+        """Train on one iteration of experience.
+
+        Args:
+            rollouts: Experience drawn with the present actor.
+            generator: Shuffles minibatches and draws the regulariser's chains.
+            train_actor: False trains the critic alone.
+
+        Returns:
+            Means over the gradient steps: policy_loss, value_loss, bc_loss, approx_kl, clip_fraction; and
+            epochs, the passes that were made.
+
+        Raises:
+            FloatingPointError: If a loss is not finite.
+        """
+        targets = self.targets(rollouts)
+        if train_actor:
+            self._regularizer.prepare(targets.cond, targets.chain, generator)
+        rows: list[dict[str, float]] = []
+        steps, size = self.config.ft_denoising_steps, self.config.minibatch
+        epochs = 0
+        while epochs < self.config.update_epochs:
+            for batch in minibatches(len(targets.cond), steps, size, generator):
+                placed = batch.to(self._device)
+                rows.append(self._step(targets, placed, generator, train_actor=train_actor))
+            epochs += 1
+            limit = self.config.target_kl
+            if limit is not None and rows[-1]["approx_kl"] > limit:
+                break
+        means = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+        return means | {"epochs": float(epochs)}
+
+    @torch.no_grad()
+    def targets(self, rollouts: Rollouts) -> Targets:
+        """Advantages, value targets and old log-probabilities of an iteration."""
+        config = self.config
+        reward = rollouts.reward
+        if config.reward_scaling:
+            reward = self.scaler.scale(reward, rollouts.ended)
+        advantage, value_target = gae(
+            reward,
+            self.critic(rollouts.feat),
+            self.critic(rollouts.next_feat),
+            rollouts.terminated,
+            rollouts.truncated,
+            gamma=config.gamma,
+            gae_lambda=config.gae_lambda,
+            bootstrap=config.bootstrap,
+        )
+        if config.normalize_advantage:
+            advantage = normalized(advantage)
+        chain = rollouts.flat_chain
+        old = gaussian_log_prob(chain.actions[:, 1:], chain.mean, self._std[None])
+        return Targets(
+            rollouts.flat_feat, chain, self._clamped(old), advantage.flatten(), value_target.flatten()
+        )
+
+    def _step(
+        self,
+        targets: Targets,
+        batch: Minibatch,
+        generator: torch.Generator,
+        *,
+        train_actor: bool,
+    ) -> dict[str, float]:
+        """One gradient step on a minibatch."""
+        cond = targets.cond[batch.distinct]
+        squared = (self.critic(cond) - targets.value_target[batch.distinct]) ** 2
+        value_loss = (squared * batch.share).sum()
+        metrics = {"value_loss": value_loss.detach()}
+        loss = self.config.value_coef * value_loss
+        if train_actor:
+            scores = score(
+                self.actor, self.actor.project(cond), targets.chain, batch, self.config.min_logprob_std
+            )
+            surrogate = policy_loss(
+                self._clamped(scores.log_prob),
+                targets.old_log_prob[batch.decision, batch.index],
+                targets.advantage[batch.decision] * self._discount[batch.index],
+                self._clip[batch.index],
+            )
+            bc_loss = self._regularizer.loss(self.actor, batch, scores.mean, generator)
+            loss = loss + surrogate.loss + self.config.bc_coef * bc_loss
+            metrics |= {
+                "policy_loss": surrogate.loss.detach(),
+                "approx_kl": surrogate.approx_kl,
+                "clip_fraction": surrogate.clip_fraction,
+                "bc_loss": bc_loss.detach(),
+            }
+        values = {"policy_loss": 0.0, "approx_kl": 0.0, "clip_fraction": 0.0, "bc_loss": 0.0}
+        values |= {name: float(value) for name, value in metrics.items()}
+        if not bool(torch.isfinite(loss)):
+            raise FloatingPointError(
+                f"the loss is {float(loss.detach())} ({values}); lower actor_learning_rate or "
+                "critic_learning_rate, or look at the features"
+            )
+        self._descend(loss, train_actor=train_actor)
+        return values
+
+    def _descend(self, loss: Tensor, *, train_actor: bool) -> None:
+        """Gradient step on the critic, and on the actor if it is trained."""
+        optimizers: list[tuple[nn.Module, torch.optim.Optimizer]] = [(self.critic, self.critic_optimizer)]
+        if train_actor:
+            optimizers.append((self.actor, self.actor_optimizer))
+        for _, optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        for module, optimizer in optimizers:
+            if self.config.grad_clip_norm is not None:
+                nn.utils.clip_grad_norm_(module.parameters(), self.config.grad_clip_norm)
+            optimizer.step()
+
+    def _clamped(self, log_prob: Tensor) -> Tensor:
+        low, high = self.config.logprob_clamp
+        return clamped_log_prob(log_prob, low=low, high=high, act_steps=self.actor.config.act_steps)

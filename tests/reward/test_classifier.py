@@ -1,0 +1,161 @@
+import numpy as np
+import pytest
+import torch
+
+from wam.reward.classifier import RewardClassifier
+from wam.reward.config import ClassifierConfig, RewardTrainingConfig
+from wam.reward.losses import supervised_contrastive
+from wam.reward.metrics import precision_recall
+from wam.reward.train import RewardObjective, detection_quality, train_classifier
+from wam.training.checkpoint import load_checkpoint, save_checkpoint
+from wam.training.config import OptimizerConfig
+
+
+def make_config(**changes: object) -> ClassifierConfig:
+    page = {"encoder_hidden": 16, "embed_dim": 8, "head_hidden": 16, "standardize": True}
+    return ClassifierConfig(**(page | changes))
+
+
+def make_training(**changes: object) -> RewardTrainingConfig:
+    page = {"optimizer": OptimizerConfig(learning_rate=3e-3), "batch": 32, "steps": 200, "balanced": True}
+    return RewardTrainingConfig(**(page | changes))
+
+
+def make_data(n: int = 300, positive: float = 0.2) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    label = rng.uniform(size=n) < positive
+    feat = rng.normal(size=(n, 10)).astype(np.float32)
+    feat[:, 0] += np.where(label, 2.5, -2.5)
+    return feat * 5 + 2, label
+
+
+def test_published_size():
+    page = ClassifierConfig(encoder_hidden=1024, embed_dim=256, head_hidden=1024, standardize=False)
+    assert sum(p.numel() for p in RewardClassifier(2048, page).parameters()) == 2_625_794
+
+
+@pytest.mark.parametrize("self_positive", [True, False])
+def test_contrastive_loss_against_loops(self_positive):
+    torch.manual_seed(0)
+    x, label, tau = torch.randn(7, 4), torch.tensor([0, 1, 1, 0, 0, 1, 2]), 0.5
+    unit = x / x.norm(dim=-1, keepdim=True)
+    rows = []
+    for i in range(7):
+        others = sum(torch.exp(unit[i] @ unit[k] / tau) for k in range(7) if k != i)
+        terms = [
+            -torch.log(torch.exp(unit[i] @ unit[j] / tau) / others)
+            for j in range(7)
+            if label[j] == label[i] and (self_positive or j != i)
+        ]
+        if terms:
+            rows.append(sum(terms) / len(terms))
+    expected = sum(rows) / len(rows)
+    torch.testing.assert_close(supervised_contrastive(x, label, tau, self_positive=self_positive), expected)
+
+
+def test_contrastive_loss_falls_when_classes_part():
+    label = torch.tensor([0, 0, 1, 1])
+    mixed = supervised_contrastive(torch.eye(4), label, 0.5)
+    parted = supervised_contrastive(torch.tensor([[1.0, 0], [1, 0], [-1, 0], [-1, 0]]), label, 0.5)
+    assert parted < mixed
+
+
+@pytest.mark.parametrize("balanced", [True, False])
+def test_training_separates_a_separable_set(balanced):
+    feat, label = make_data()
+    classifier, result = train_classifier(
+        feat, label, make_config(), make_training(balanced=balanced), seed=0
+    )
+    quality = detection_quality(classifier, feat, label)
+    assert quality.precision > 0.95
+    assert quality.recall > 0.95
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+
+
+def test_balanced_batches_hold_half_of_each_class():
+    feat, label = make_data(positive=0.1)
+    classifier = RewardClassifier(10, make_config())
+    objective = RewardObjective(
+        classifier, torch.from_numpy(feat), torch.from_numpy(label), batch=20, balanced=True, seed=0
+    )
+    rows = np.concatenate([group.rows(0) for group in objective._groups])
+    assert label[rows].sum() == 10
+    assert len(rows) == 20
+
+
+def test_unbalanced_passes_use_every_frame_once():
+    feat, label = make_data(n=50)
+    classifier = RewardClassifier(10, make_config())
+    objective = RewardObjective(
+        classifier, torch.from_numpy(feat), torch.from_numpy(label), batch=20, balanced=False, seed=0
+    )
+    rows = np.concatenate([objective._groups[0].rows(step) for step in range(3)])
+    assert sorted(rows) == list(range(50))
+
+
+def test_training_repeats_with_the_seed_and_resumes(tmp_path):
+    feat, label = make_data()
+    runs = [
+        train_classifier(feat, label, make_config(), make_training(steps=20), seed=seed, work_dir=folder)[0]
+        for seed, folder in ((0, None), (0, tmp_path), (0, tmp_path), (1, None))
+    ]
+    weights = [run.encoder[0].weight for run in runs]
+    assert torch.equal(weights[0], weights[1])
+    assert torch.equal(weights[0], weights[2])
+    assert not torch.equal(weights[0], weights[3])
+
+
+def test_decision_is_the_larger_logit_or_a_threshold():
+    torch.manual_seed(0)
+    plain = RewardClassifier(10, make_config(standardize=False))
+    feat = torch.randn(3, 100, 10) * 5
+    logits = plain.head(plain.encoder(feat))
+    assert torch.equal(plain.predict(feat), logits.argmax(-1) == 1)
+    strict = RewardClassifier(10, make_config(standardize=False, threshold=0.6))
+    strict.load_state_dict(plain.state_dict())
+    assert torch.equal(strict.predict(feat), logits.softmax(-1)[..., 1] > 0.6)
+
+
+def test_checkpoint_round_trip(tmp_path):
+    classifier = RewardClassifier(10, make_config(threshold=0.7))
+    classifier.fit_input(torch.randn(30, 10) * 4)
+    save_checkpoint(tmp_path / "c", classifier.to_checkpoint())
+    back = RewardClassifier.from_checkpoint(load_checkpoint(tmp_path / "c"))
+    feat = torch.randn(5, 10)
+    assert torch.equal(back.success_logit(feat), classifier.success_logit(feat))
+    assert back.config == classifier.config
+
+
+def test_loss_leaves_its_inputs_alone():
+    classifier = RewardClassifier(10, make_config())
+    feat, label = torch.randn(8, 10), torch.tensor([True, False] * 4)
+    copies = feat.clone(), label.clone()
+    classifier.loss(feat, label).loss.backward()
+    assert torch.equal(feat, copies[0])
+    assert torch.equal(label, copies[1])
+
+
+def test_metrics_by_hand():
+    label = np.array([True, True, False, False, True])
+    quality = precision_recall(label, np.array([True, False, True, False, True]))
+    assert (quality.precision, quality.recall, quality.accuracy) == (2 / 3, 2 / 3, 3 / 5)
+    nothing = precision_recall(label, np.zeros(5, bool))
+    assert nothing.precision is None
+    assert nothing.to_dict()["recall"] == 0
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [(np.zeros(300, bool), "0 of 300 frames"), (np.zeros(299, bool), "300 inputs and 299 labels")],
+)
+def test_unusable_labels_are_refused(label, message):
+    feat, _ = make_data()
+    with pytest.raises(ValueError, match=message):
+        train_classifier(feat, label, make_config(), make_training(), seed=0)
+
+
+def test_nan_input_is_refused():
+    feat, label = make_data()
+    feat[3, 3] = np.nan
+    with pytest.raises(ValueError, match="not finite"):
+        train_classifier(feat, label, make_config(), make_training(), seed=0)

@@ -1,0 +1,95 @@
+"""A tiny latent world: a point on a line that actions push, solved when it is far enough to the right."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from wam.nn.linear_init import fan_in_uniform_
+from wam.policy.config import DiffusionConfig
+from wam.policy.diffusion import DiffusionPolicy
+from wam.reward.classifier import RewardClassifier
+from wam.reward.config import ClassifierConfig
+from wam.rl.config import PPOConfig
+from wam.world_model.state import RSSMState
+
+FEAT = 4
+GOAL = 0.9
+
+
+class LineWorld(nn.Module):
+    """``x += speed * action[0]``; the gripper's command is kept in the second place; z is noise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.speed = nn.Parameter(torch.tensor(0.1))
+        self.seen: list[Tensor] = []
+
+    def imagine_step(self, state: RSSMState, action: Tensor, generator: torch.Generator) -> RSSMState:
+        self.seen.append(action)
+        x = state.deter[:, 0] + self.speed * action[:, 0]
+        stoch = torch.zeros_like(state.stoch)
+        picked = torch.randint(2, (len(x),), generator=generator)
+        stoch[torch.arange(len(x)), 0, picked] = 1
+        return RSSMState(torch.stack((x, action[:, -1]), -1), stoch)
+
+
+def make_classifier() -> RewardClassifier:
+    """Says success where ``x`` is above the goal."""
+    page = ClassifierConfig(encoder_hidden=1, embed_dim=1, head_hidden=1, standardize=False)
+    classifier = RewardClassifier(FEAT, page)
+    with torch.no_grad():
+        for parameter in classifier.parameters():
+            parameter.zero_()
+        classifier.encoder[0].weight[0, 0] = 1
+        classifier.encoder[0].bias[0] = 10
+        for layer in (classifier.encoder[2], classifier.head[0]):
+            layer.weight[0, 0] = 1
+        classifier.head[2].weight[1, 0] = 1
+        classifier.head[2].bias[1] = -10 - GOAL
+    return classifier
+
+
+def make_starts(count: int = 20) -> RSSMState:
+    """Points between -0.2 and 0.2."""
+    deter = torch.stack((torch.linspace(-0.2, 0.2, count), torch.ones(count)), -1)
+    stoch = torch.zeros(count, 1, 2)
+    stoch[:, 0, 0] = 1
+    return RSSMState(deter, stoch)
+
+
+def make_policy(seed: int = 0, **changes: object) -> DiffusionPolicy:
+    page = {"hidden": 32, "standardize_condition": False} | changes
+    policy = DiffusionPolicy(FEAT, DiffusionConfig(**page))
+    fan_in_uniform_(policy, seed)
+    return policy
+
+
+def make_config(**changes: object) -> PPOConfig:
+    page = {
+        "iterations": 3,
+        "envs": 6,
+        "episodes_per_iteration": 1,
+        "imagine_steps": 16,
+        "eval_every": 2,
+        "critic_hidden": 16,
+        "update_epochs": 2,
+        "critic_warmup_iterations": 0,
+        "actor_learning_rate": 1e-3,
+    }
+    return PPOConfig(**(page | changes))
+
+
+@pytest.fixture
+def world() -> SimpleNamespace:
+    """Builders of the line world's parts."""
+    return SimpleNamespace(
+        model=LineWorld(),
+        classifier=make_classifier(),
+        starts=make_starts(),
+        policy=make_policy,
+        config=make_config,
+        feat=FEAT,
+        goal=GOAL,
+    )
