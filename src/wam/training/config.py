@@ -1,0 +1,41 @@
+"""Configuration page of the optimiser."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from wam.contracts import config
+
+
+@config
+class OptimizerConfig:
+    """AdamW with warm-up, schedule and gradient clipping.
+
+    Attributes:
+        learning_rate: Peak step size.
+        final_learning_rate: Step size at the last step of the cosine schedule; unused by ``constant``.
+        schedule: ``constant`` or ``cosine`` (half a cosine from the end of the warm-up to the last step).
+        warmup_steps: Steps over which the step size grows linearly from 0.
+        weight_decay: Decoupled decay per step, times the step size, on all parameters.
+        betas: Decay of the running means of gradient and squared gradient.
+        eps: Added to the root of the mean squared gradient.
+        grad_clip_norm: Largest norm of the whole gradient; absent means no clipping.
+    """
+
+    learning_rate: float = Field(gt=0)
+    final_learning_rate: float = Field(default=0.0, ge=0)
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_steps: int = Field(default=0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = Field(default=1e-8, gt=0)
+    grad_clip_norm: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _final_below_peak(self) -> "OptimizerConfig":
+        if self.final_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"final_learning_rate {self.final_learning_rate} lies above learning_rate "
+                f"{self.learning_rate}"
+            )
+        return self

@@ -1,0 +1,227 @@
+"""The loop that trains every model: world models, policies, classifiers."""
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from wam.contracts import LossOutput
+from wam.parallel.progress import progress
+from wam.training import metrics
+from wam.training.config import OptimizerConfig
+from wam.training.ema import WeightAverage
+from wam.training.memory import keep_freed_memory
+from wam.training.optim import learning_rate_at, make_optimizer
+from wam.training.resume import (
+    History,
+    TrainingState,
+    load_optimizer_tensors,
+    load_state,
+    optimizer_tensors,
+    save_state,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Objective(Protocol):
+    """What is trained, on what."""
+
+    def modules(self) -> nn.Module:
+        """The module whose parameters are optimised."""
+        ...
+
+    def loss(self, step: int) -> LossOutput:
+        """Loss of optimisation step ``step``, counted from 0; all data and noise depend on the step."""
+        ...
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What else must be kept to resume, for example carried states and generator states."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Continue from such a state."""
+        ...
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a finished run leaves behind, beside the trained module itself.
+
+    Attributes:
+        history: One row per point of the curves: ``step`` (steps finished) and metrics by name, averaged
+            since the point before.
+        ema_weights: State dict with averaged parameters, or None without averaging.
+    """
+
+    history: History
+    ema_weights: dict[str, Tensor] | None
+
+
+def train(
+    objective: Objective,
+    *,
+    steps: int,
+    optimizer: OptimizerConfig,
+    ema_decay: float | None = None,
+    ema_every: int = 1,
+    ema_start: int = 0,
+    work_dir: Path | None = None,
+    checkpoint_every: int = 1000,
+    log_every: int = 50,
+    description: str,
+    key: str = "",
+    prefix: str = "",
+    validate: Callable[[], Mapping[str, float]] | None = None,
+    validate_every: int = 1000,
+) -> TrainingResult:
+    """Train, or go on training, until ``steps`` steps are done.
+
+    A run that was killed and is started again with the same ``work_dir`` and ``key`` ends with the same
+    bits as one that was not (on CPU, with the same number of threads). The module is left in evaluation
+    mode with its last weights.
+
+    Args:
+        objective: What is trained.
+        steps: Optimisation steps in all.
+        optimizer: Its page.
+        ema_decay: Of the running mean of the weights; absent means none.
+        ema_every: Steps between updates of the mean.
+        ema_start: Steps after which averaging begins; until then the mean is a copy of the weights.
+        work_dir: Folder for checkpoints; absent means none are written.
+        checkpoint_every: Steps between checkpoints, rounded up to a multiple of ``log_every``.
+        log_every: Steps averaged into one point of the curves; only then does the device wait.
+        description: For the progress bar and messages.
+        key: Digest of everything that shapes the run; a checkpoint with another key is not used.
+        prefix: Put before the names of published metrics.
+        validate: Figures on held-out data by name, computed without gradient; must not change the objective.
+        validate_every: Steps between validations, rounded up to a multiple of ``log_every``.
+
+    Raises:
+        TrainingError: If the loss of a step is not finite, naming the step.
+    """
+    if next(objective.modules().parameters()).device.type == "cpu":
+        keep_freed_memory()
+    run = _Run(objective, steps, optimizer, ema_decay, key, ema_every=ema_every, ema_start=ema_start)
+    if work_dir is not None:
+        run.resume(work_dir, description)
+    checkpoint_every, validate_every = (
+        math.ceil(every / log_every) * log_every for every in (checkpoint_every, validate_every)
+    )
+    objective.modules().train()
+    with progress(steps, description, "step", initial=run.step) as bar:
+        while run.step < steps:
+            run.advance()
+            bar.update(1)
+            if run.step % log_every and run.step < steps:
+                continue
+            row = run.log(description)
+            if validate is not None and (run.step % validate_every == 0 or run.step == steps):
+                row |= _validate(objective, validate)
+            metrics.publish({f"{prefix}{name}": v for name, v in row.items() if name != "step"}, run.step)
+            bar.set_postfix(loss=f"{row['loss']:.4g}")
+            if work_dir is not None and (run.step % checkpoint_every == 0 or run.step == steps):
+                save_state(work_dir, run.state())
+    objective.modules().eval()
+    return TrainingResult(run.history, run.ema.weights() if run.ema else None)
+
+
+def _validate(objective: Objective, validate: Callable[[], Mapping[str, float]]) -> dict[str, float]:
+    objective.modules().eval()
+    with torch.no_grad():
+        figures = dict(validate())
+    objective.modules().train()
+    return figures
+
+
+class _Run:
+    """A training run between two steps."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        steps: int,
+        page: OptimizerConfig,
+        ema_decay: float | None,
+        key: str,
+        *,
+        ema_every: int,
+        ema_start: int,
+    ) -> None:
+        self.objective = objective
+        self.steps = steps
+        self.page = page
+        self.key = key
+        self.ema_every = ema_every
+        self.ema_start = ema_start
+        self.step = 0
+        self.history: History = []
+        self.parameters = [p for p in objective.modules().parameters() if p.requires_grad]
+        self.optimizer = make_optimizer(page, self.parameters)
+        self.ema = WeightAverage(objective.modules(), ema_decay) if ema_decay is not None else None
+        self._pending: list[dict[str, Tensor]] = []
+
+    def advance(self) -> None:
+        """One optimisation step; never waits for the device."""
+        rate = learning_rate_at(self.page, self.step, self.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        loss, figures = self.objective.loss(self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        limit = self.page.grad_clip_norm if self.page.grad_clip_norm is not None else math.inf
+        norm = nn.utils.clip_grad_norm_(self.parameters, limit)
+        self.optimizer.step()
+        if self.ema and (self.step + 1) % self.ema_every == 0:
+            self.ema.update(copy=self.step < self.ema_start)
+        figures = {"loss": loss} | figures | {"grad_norm": norm, "learning_rate": torch.tensor(rate)}
+        self._pending.append({name: value.detach() for name, value in figures.items()})
+        self.step += 1
+
+    def log(self, description: str) -> dict[str, float]:
+        """Close a point of the curves and return its row."""
+        names = self._pending[0].keys()
+        columns = {name: torch.stack([row[name] for row in self._pending]).double().cpu() for name in names}
+        bad = (~columns["loss"].isfinite()).nonzero()
+        if len(bad):
+            first = self.step - len(self._pending) + int(bad[0])
+            raise TrainingError(
+                f"{description}: the loss of step {first} is {columns['loss'][bad[0]].item()}; "
+                "lower learning_rate or set grad_clip_norm, and check the data of that step"
+            )
+        row = {"step": float(self.step)} | {name: float(c.mean()) for name, c in columns.items()}
+        self.history.append(row)
+        self._pending.clear()
+        return row
+
+    def state(self) -> TrainingState:
+        """Everything a resumed run needs; only between two points of the curves."""
+        tensors = {
+            "model": dict(self.objective.modules().state_dict()),
+            "optimizer": optimizer_tensors(self.optimizer),
+            "objective": self.objective.state_dict(),
+            "ema": self.ema.state_dict() if self.ema else {},
+        }
+        return TrainingState(self.key, self.step, self.history, tensors)
+
+    def resume(self, work_dir: Path, description: str) -> None:
+        """Go on from the checkpoint in ``work_dir``, if it is of this run."""
+        state = load_state(work_dir, self.key)
+        if state is None:
+            return
+        logger.info("%s: going on after step %d of %d", description, state.step, self.steps)
+        self.step, self.history = state.step, state.history
+        self.objective.modules().load_state_dict(state.tensors["model"])
+        load_optimizer_tensors(self.optimizer, state.tensors.get("optimizer", {}))
+        self.objective.load_state_dict(state.tensors.get("objective", {}))
+        if self.ema:
+            self.ema.load_state_dict(state.tensors["ema"])

@@ -1,0 +1,146 @@
+"""Configuration pages of the world model and of its training."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from wam.contracts import config
+from wam.training.config import OptimizerConfig
+
+Positive = Field(gt=0)
+
+
+@config
+class EncoderConfig:
+    """Two convolutional encoders, one per camera, fused to ``32 x cnn_depth`` values.
+
+    Attributes:
+        cnn_depth: Channels of the first convolution; published 48 (embed 1536 + 18).
+    """
+
+    cnn_depth: int = Positive
+
+
+@config
+class RSSMConfig:
+    """Recurrent state-space model.
+
+    Attributes:
+        deter: Width D of the deterministic state; published 1024.
+        stoch_dim: Number of categoricals; published 32.
+        stoch_classes: Classes of each categorical; published 32.
+        hidden: Width of the layers around the state; published 1000.
+    """
+
+    deter: int = Positive
+    stoch_dim: int = Positive
+    stoch_classes: int = Field(gt=1)
+    hidden: int = Positive
+
+    @property
+    def stoch(self) -> int:
+        """Flat width S of the stochastic state."""
+        return self.stoch_dim * self.stoch_classes
+
+    @property
+    def feat(self) -> int:
+        """Width F = D + S of what policies and classifiers see; published 2048."""
+        return self.deter + self.stoch
+
+
+@config
+class DecoderConfig:
+    """Two image decoders behind one shared linear layer, and an optional proprioception decoder.
+
+    Attributes:
+        cnn_depth: Channels before the last transposed convolution; published 48.
+        proprio_hidden: Hidden widths of the proprioception decoder, used when ``losses.proprio_coef``
+            is above 0.
+    """
+
+    cnn_depth: int = Positive
+    proprio_hidden: tuple[int, ...] = ()
+
+
+@config
+class InverseDynamicsConfig:
+    """The head that predicts ``action[t]`` from ``embed[t]`` and ``embed[t + 1]``.
+
+    Attributes:
+        hidden: Hidden widths. The paper says "three-layer MLP" and no widths; two hidden layers are
+            three linear ones.
+        input: ``embed`` as published, or ``image``: the image part alone. The appended proprioception
+            solves the task without a pixel (``learning.md`` 1).
+        reduction: Of the absolute error over the seven action components. ``mean`` is the likelier
+            reading of the paper (``diwa.md`` 2.6), ``sum`` weighs seven times as much.
+    """
+
+    hidden: tuple[int, ...]
+    input: Literal["embed", "image"] = "embed"
+    reduction: Literal["mean", "sum"] = "mean"
+
+
+@config
+class LossConfig:
+    """Weights of the losses.
+
+    Attributes:
+        kl_coef: Of the balanced KL; DiWA 0.3, WAM 3.0.
+        kl_balance: Share of the KL that trains the prior; published 0.8.
+        image_coef: Of half the squared error summed over both images; published 1.
+        action_coef: Of the inverse-dynamics error; WAM 1000. 0 leaves the head out: that is DiWA.
+        proprio_coef: Of half the squared error of decoded, normalised proprioception; published 0,
+            which leaves that decoder out.
+    """
+
+    kl_coef: float = Field(ge=0)
+    kl_balance: float = Field(default=0.8, ge=0, le=1)
+    image_coef: float = Field(default=1.0, ge=0)
+    action_coef: float = Field(ge=0)
+    proprio_coef: float = Field(default=0.0, ge=0)
+
+
+@config
+class WorldModelConfig:
+    """Architecture and losses of one world model."""
+
+    encoder: EncoderConfig
+    rssm: RSSMConfig
+    decoder: DecoderConfig
+    inverse_dynamics: InverseDynamicsConfig
+    losses: LossConfig
+
+
+@config
+class WorldModelTrainingConfig:
+    """How a world model is trained.
+
+    Attributes:
+        steps: Optimisation steps.
+        batch: Streams B per step.
+        sequence_steps: Frames T per stream and step.
+        decode_fraction: Share of the B x T frames that are decoded for the image loss, drawn at random
+            for each step; the loss is their mean, so it is unbiased. 1 is the published form, a third
+            gives several times as many steps per second (``learning.md`` 2).
+        reset_probability: Chance per frame that the state is dropped although the episode goes on;
+            published 0.01, not needed when streams reset at true starts.
+        replace_every: Steps after which a quarter of the streams is moved to random places, which mixes
+            batches when a pass over the data is long; absent, streams read straight through.
+        validation_batches: Batches of held-out streams behind each validation point; 0 switches it off.
+        validate_every: Steps between validation points.
+        optimizer: Its page.
+        log_every: Steps averaged into one point of the curves.
+        checkpoint_every: Steps between resumable checkpoints.
+    """
+
+    steps: int = Positive
+    batch: int = Positive
+    sequence_steps: int = Field(gt=1)
+    decode_fraction: float = Field(default=1.0, gt=0, le=1)
+    reset_probability: float = Field(default=0.0, ge=0, lt=1)
+    replace_every: int | None = Field(default=None, gt=0)
+    validation_batches: int = Field(default=0, ge=0)
+    validate_every: int = Field(default=500, gt=0)
+    optimizer: OptimizerConfig
+    log_every: int = Field(default=50, gt=0)
+    checkpoint_every: int = Field(default=500, gt=0)

@@ -1,0 +1,34 @@
+"""Loss terms of the world model as pure functions (``diwa.md`` 2.3)."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+
+def image_loss(
+    predicted: tuple[Float[Tensor, "N c h w"], Float[Tensor, "N c h w"]],
+    target: tuple[Float[Tensor, "N c h w"], Float[Tensor, "N c h w"]],
+) -> Float[Tensor, ""]:
+    """0.5 x squared error summed over both images (24,576 values), mean over frames.
+
+    It is the negative log-likelihood of a unit Gaussian without its constant, in nats per frame.
+    """
+    total = torch.zeros((), device=target[0].device)
+    for x, y in zip(predicted, target, strict=True):
+        total = total + functional.mse_loss(x, y, reduction="sum")
+    return 0.5 * total / target[0].shape[0]
+
+
+def weighted_sum(terms: dict[str, Tensor], coefs: dict[str, float]) -> Tensor:
+    """Sum of the terms times their weights.
+
+    Raises:
+        ValueError: If a term has no weight or a weight no term.
+    """
+    if terms.keys() != coefs.keys():
+        raise ValueError(f"losses {sorted(terms)} and coefficients {sorted(coefs)} must have the same names")
+    total = torch.zeros(())
+    for name, term in terms.items():
+        total = total.to(term.device) + coefs[name] * term
+    return total

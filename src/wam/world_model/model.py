@@ -1,0 +1,247 @@
+"""The world model: encoder, recurrent state-space model, decoders, and the inverse-dynamics head."""
+
+from typing import Any, cast
+
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor, nn
+
+from wam.contracts import (
+    ACTION,
+    IMAGE_GRIPPER,
+    IMAGE_STATIC,
+    IS_FIRST,
+    PREV_ACTION,
+    PROPRIO,
+    PROPRIO_DIM,
+    Batch,
+    LossOutput,
+    config_from_dict,
+    config_to_dict,
+)
+from wam.episodes.statistics import ProprioStatistics
+from wam.nn.conv import normalise_image
+from wam.nn.distributions import balanced_kl, categorical_entropy, gumbel_noise
+from wam.nn.init import build_empty, initialise_
+from wam.nn.mlp import MLP
+from wam.nn.normalizer import MinMaxNormalizer
+from wam.training.checkpoint import Checkpoint
+from wam.world_model.config import WorldModelConfig
+from wam.world_model.decoder import Decoder
+from wam.world_model.encoder import Encoder
+from wam.world_model.inverse_dynamics import InverseDynamics
+from wam.world_model.losses import image_loss, weighted_sum
+from wam.world_model.rssm import RSSM, Observed
+from wam.world_model.state import RSSMState
+
+KIND = "world_model"
+
+
+class WorldModel(nn.Module):
+    """DreamerV2 for two cameras and proprioception; with ``action_coef`` above 0 it is WAM, at 0 DiWA.
+
+    Args:
+        config: Architecture and losses.
+        statistics: Range of each component of proprioception; absent leaves it as it is.
+        seed: Of the initial weights, which depend on the seed and their own names only.
+    """
+
+    def __init__(
+        self, config: WorldModelConfig, statistics: ProprioStatistics | None = None, *, seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.feat_dim = config.rssm.feat
+        self.encoder = cast(Encoder, build_empty(lambda: Encoder(config.encoder)))
+        self.embed_dim = self.encoder.embed_dim
+        self.rssm = cast(RSSM, build_empty(lambda: RSSM(config.rssm, self.embed_dim)))
+        self.decoder = cast(Decoder, build_empty(lambda: Decoder(config.decoder, self.feat_dim)))
+        self.inverse_dynamics = self._inverse_dynamics()
+        self.proprio_decoder = self._proprio_decoder()
+        initialise_(self, seed)
+        self.proprio_normalizer = MinMaxNormalizer(PROPRIO_DIM)
+        if statistics is not None:
+            self.proprio_normalizer.set_bounds_(statistics.minimum, statistics.maximum)
+
+    def _inverse_dynamics(self) -> InverseDynamics | None:
+        if self.config.losses.action_coef == 0:
+            return None
+        page, image_dim = self.config.inverse_dynamics, self.encoder.image_dim
+        build = build_empty(lambda: InverseDynamics(page, self.embed_dim, image_dim))
+        return cast(InverseDynamics, build)
+
+    def _proprio_decoder(self) -> MLP | None:
+        if self.config.losses.proprio_coef == 0:
+            return None
+        hidden = self.config.decoder.proprio_hidden
+        return cast(MLP, build_empty(lambda: MLP(self.feat_dim, hidden, PROPRIO_DIM)))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.rssm.initial_deter.device
+
+    def initial_state(self, batch: int) -> RSSMState:
+        """The state before any frame, for ``batch`` streams."""
+        return self.rssm.initial_state(batch)
+
+    def state_from_feat(self, feat: Float[Tensor, "B F"]) -> RSSMState:
+        """Split stored features back into a state."""
+        size = self.config.rssm
+        stoch = feat[..., size.deter :].reshape(*feat.shape[:-1], size.stoch_dim, size.stoch_classes)
+        return RSSMState(feat[..., : size.deter], stoch)
+
+    def noise(self, *shape: int, generator: torch.Generator) -> Tensor:
+        """Gumbel noise ``(*shape, stoch_dim, stoch_classes)`` for sampling states."""
+        size = self.config.rssm
+        return gumbel_noise((*shape, size.stoch_dim, size.stoch_classes), generator, self.device)
+
+    def embed(self, batch: Batch) -> Float[Tensor, "*batch E"]:
+        """Encode frames.
+
+        Args:
+            batch: ``image_static`` and ``image_gripper`` as bytes ``(..., 64, 64, 3)``, ``proprio`` raw
+                ``(..., 18)``, with any number of leading axes.
+        """
+        leading = batch[PROPRIO].shape[:-1]
+        images = (batch[key].flatten(end_dim=-4) for key in (IMAGE_STATIC, IMAGE_GRIPPER))
+        proprio = self.proprio_normalizer(batch[PROPRIO]).reshape(-1, PROPRIO_DIM)
+        embed: Tensor = self.encoder(*(normalise_image(image) for image in images), proprio)
+        return embed.reshape(*leading, self.embed_dim)
+
+    def observe(
+        self,
+        embed: Float[Tensor, "B T E"],
+        prev_action: Float[Tensor, "B T A"],
+        is_first: Bool[Tensor, "B T"],
+        state: RSSMState,
+        generator: torch.Generator,
+    ) -> Observed:
+        """Filter ``T`` frames per stream with the posterior; see ``RSSM.observe``."""
+        noise = self.noise(*embed.shape[:2], generator=generator)
+        return self.rssm.observe(embed, prev_action, is_first, state, noise)
+
+    def observe_step(  # noqa: PLR0917 - a frame's parts in the order of the contract
+        self,
+        image_static: UInt8[Tensor, "B 64 64 3"],
+        image_gripper: UInt8[Tensor, "B 64 64 3"],
+        proprio: Float[Tensor, "B P"],
+        prev_action: Float[Tensor, "B A"],
+        is_first: Bool[Tensor, " B"],
+        state: RSSMState,
+        generator: torch.Generator,
+    ) -> RSSMState:
+        """Take in one real frame per stream.
+
+        Args:
+            image_static: Bytes.
+            image_gripper: Bytes.
+            proprio: Raw.
+            prev_action: That led to the frame; at a start, no motion and an open gripper.
+            is_first: Streams whose state is dropped first.
+            state: Before the frame.
+            generator: For the sample of z.
+        """
+        frame = {IMAGE_STATIC: image_static, IMAGE_GRIPPER: image_gripper, PROPRIO: proprio}
+        noise = self.noise(len(proprio), generator=generator)
+        return self.rssm.observe_step(self.embed(frame), prev_action, is_first, state, noise)[0]
+
+    def imagine_step(
+        self, state: RSSMState, action: Float[Tensor, "B A"], generator: torch.Generator
+    ) -> RSSMState:
+        """The state after ``action``, from the prior: nothing is seen."""
+        return self.rssm.imagine_step(state, action, self.noise(len(action), generator=generator))
+
+    def decode(
+        self, feat: Float[Tensor, "*batch F"]
+    ) -> tuple[Float[Tensor, "*batch 3 64 64"], Float[Tensor, "*batch 3 64 64"]]:
+        """Static and gripper image, around [-1, 1], channels first."""
+        static, gripper = self.decoder(feat.reshape(-1, self.feat_dim))
+        return static.reshape(*feat.shape[:-1], *static.shape[1:]), gripper.reshape(
+            *feat.shape[:-1], *gripper.shape[1:]
+        )
+
+    def loss(
+        self,
+        batch: Batch,
+        state: RSSMState,
+        generator: torch.Generator,
+        *,
+        decode_fraction: float = 1.0,
+        reset: Bool[Tensor, "B T"] | None = None,
+    ) -> tuple[LossOutput, RSSMState]:
+        """The training loss of a batch of windows.
+
+        Args:
+            batch: All keys of an episode batch, ``(B, T, ...)``; not changed.
+            state: Of each stream before its window.
+            generator: For the samples of z and the choice of decoded frames.
+            decode_fraction: Share of the frames that the image loss is computed on.
+            reset: Where the state is dropped although no episode starts; ``is_first`` always drops it.
+
+        Returns:
+            Loss and metrics, and the state after the windows, detached.
+        """
+        embed = self.embed(batch)
+        drop = batch[IS_FIRST] if reset is None else batch[IS_FIRST] | reset
+        observed = self.observe(embed, batch[PREV_ACTION], drop, state, generator)
+        chosen = choose_frames(batch[IS_FIRST].numel(), decode_fraction, generator).to(self.device)
+        terms, metrics = self._terms(batch, embed, observed, chosen)
+        losses = self.config.losses
+        coefs = {"kl": losses.kl_coef, "image": losses.image_coef}
+        coefs |= {"action": losses.action_coef} if self.inverse_dynamics else {}
+        coefs |= {"proprio": losses.proprio_coef} if self.proprio_decoder else {}
+        loss = weighted_sum(terms, coefs)
+        metrics |= {f"{name}_loss": term.detach() for name, term in terms.items()} | {"loss": loss.detach()}
+        return LossOutput(loss, metrics), observed.state.detach()
+
+    def _terms(
+        self, batch: Batch, embed: Tensor, observed: Observed, chosen: Tensor
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        posterior, prior = observed.posterior_logits, observed.prior_logits
+        feat = observed.feat.flatten(end_dim=1)[chosen]
+        static, gripper = (batch[key].flatten(end_dim=1)[chosen] for key in (IMAGE_STATIC, IMAGE_GRIPPER))
+        target = (normalise_image(static), normalise_image(gripper))
+        terms = {
+            "kl": balanced_kl(posterior, prior, self.config.losses.kl_balance).mean(),
+            "image": image_loss(self.decoder(feat), target),
+        }
+        with torch.no_grad():
+            metrics = {
+                "posterior_entropy": categorical_entropy(posterior).mean(),
+                "prior_entropy": categorical_entropy(prior).mean(),
+            }
+        if self.inverse_dynamics is not None:
+            terms["action"], metrics["action_error"] = self.inverse_dynamics.loss(
+                embed, batch[ACTION], batch[IS_FIRST]
+            )
+        if self.proprio_decoder is not None:
+            error = self.proprio_decoder(observed.feat) - self.proprio_normalizer(batch[PROPRIO])
+            terms["proprio"] = 0.5 * error.square().sum(dim=-1).mean()
+        return terms, metrics
+
+    def to_checkpoint(self, **extra: Any) -> Checkpoint:
+        """The model at rest; ``extra`` are plain values to keep beside it."""
+        return Checkpoint(KIND, dict(self.state_dict()), config_to_dict(self.config), extra)
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint) -> "WorldModel":
+        """Rebuild a model on CPU, in evaluation mode and frozen.
+
+        Raises:
+            ValueError: If the checkpoint holds something else.
+        """
+        model = cls(config_from_dict(WorldModelConfig, checkpoint.expect(KIND).config))
+        model.load_state_dict(checkpoint.weights)
+        return model.eval().requires_grad_(False)
+
+
+def choose_frames(frames: int, fraction: float, generator: torch.Generator) -> Tensor:
+    """Indices of a random share of the frames, at least one, without repetition; all of them for 1.
+
+    No random number is drawn when all frames are chosen.
+    """
+    if fraction >= 1.0:
+        return torch.arange(frames)
+    count = max(1, round(fraction * frames))
+    return torch.randperm(frames, generator=generator, device=generator.device)[:count].sort().values

@@ -1,0 +1,82 @@
+import pytest
+import torch
+
+from wam.contracts import config_from_dict
+from wam.nn.init import initialise_
+from wam.seeding import torch_generator
+from wam.world_model.config import InverseDynamicsConfig
+from wam.world_model.inverse_dynamics import InverseDynamics
+
+NO_STARTS = torch.zeros(2, 4, dtype=torch.bool)
+
+
+def head(**values) -> InverseDynamics:
+    module = InverseDynamics(config_from_dict(InverseDynamicsConfig, {"hidden": [32]} | values), 10, 6)
+    initialise_(module, 0)
+    return module
+
+
+def draw(*shape):
+    return torch.randn(*shape, generator=torch_generator(0, *shape))
+
+
+def test_it_learns_a_linear_toy_system():
+    module, matrix = head(), draw(10, 7)
+    optimizer = torch.optim.Adam(module.parameters(), lr=3e-3)
+    for step in range(400):
+        embed = torch.randn(16, 6, 10, generator=torch_generator(1, step))
+        action = torch.zeros(16, 6, 7)
+        action[:, :-1] = 0.1 * (embed[:, 1:] - embed[:, :-1]) @ matrix
+        loss, error = module.loss(embed, action, torch.zeros(16, 6, dtype=torch.bool))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert error < 0.25 * action.abs().mean()
+
+
+def test_pairs_never_cross_an_episode_start():
+    module, embed, action = head(), draw(2, 4, 10), draw(2, 4, 7)
+    starts = NO_STARTS.clone()
+    starts[0, 2] = True
+    loss, _ = module.loss(embed, action, starts)
+    spoiled = action.clone()
+    spoiled[0, 1] = 1e6
+    assert module.loss(embed, spoiled, starts)[0] == loss
+    pairs = [(0, 0), (0, 2), (1, 0), (1, 1), (1, 2)]
+    predicted = module(embed)
+    want = torch.stack([(predicted[p] - action[p]).abs().mean() for p in pairs]).mean()
+    torch.testing.assert_close(loss, want)
+
+
+def test_a_start_at_the_first_frame_of_a_window_costs_no_pair():
+    module, embed, action = head(), draw(2, 4, 10), draw(2, 4, 7)
+    starts = NO_STARTS.clone()
+    starts[:, 0] = True
+    assert module.loss(embed, action, starts)[0] == module.loss(embed, action, NO_STARTS)[0]
+
+
+def test_the_action_of_the_last_frame_is_not_used():
+    module, embed, action = head(), draw(2, 4, 10), draw(2, 4, 7)
+    spoiled = action.clone()
+    spoiled[:, -1] = 1e6
+    assert module.loss(embed, spoiled, NO_STARTS)[0] == module.loss(embed, action, NO_STARTS)[0]
+
+
+def test_no_pair_left_gives_zero():
+    loss, error = head().loss(draw(2, 4, 10), draw(2, 4, 7), torch.ones(2, 4, dtype=torch.bool))
+    assert (loss.item(), error.item()) == (0.0, 0.0)
+
+
+def test_the_sum_is_seven_times_the_mean():
+    embed, action = draw(2, 4, 10), draw(2, 4, 7)
+    mean, total = (head(reduction=r).loss(embed, action, NO_STARTS) for r in ("mean", "sum"))
+    torch.testing.assert_close(total[0], 7 * mean[0])
+    torch.testing.assert_close(total[1], mean[1])
+
+
+@pytest.mark.parametrize(("used", "sees_proprio"), [("embed", True), ("image", False)])
+def test_the_image_input_does_not_see_the_appended_proprio(used, sees_proprio):
+    module, embed = head(input=used), draw(2, 4, 10)
+    changed = embed.clone()
+    changed[..., 6:] += 1.0
+    assert torch.equal(module(embed), module(changed)) != sees_proprio
