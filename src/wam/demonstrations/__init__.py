@@ -1,0 +1,1 @@
+"""Expert segments to training sets: replay labels, near misses, imagined rollouts, balanced sets."""

@@ -1,0 +1,281 @@
+"""Near misses and successes of scripted experts, rendered, from sampled starts with seeds of their own.
+
+Classifiers that only saw demonstrations take the arm's pose for success. So experts also stop a stroke
+short, press or pull beside, and make the whole motion where the goal state is reached already. Two sets that
+share no start:
+
+- ``train``: near misses only; successes come from demonstrations.
+- ``held_out``: from every start one success and every kind of near miss.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+
+from wam.contracts import config
+from wam.demonstrations.replay_labels import SegmentLabels, label_recorded
+from wam.episodes.calvin_writer import relative_actions
+from wam.episodes.proprio import proprio_from_robot_obs
+from wam.episodes.rotation import RotationConvention
+from wam.episodes.shard import resize_image
+from wam.episodes.store import Episodes
+from wam.parallel.map import map_pieces
+from wam.seeding import numpy_generator
+from wam.sim.config import SimConfig
+from wam.sim.env import PlayTableEnv
+from wam.sim.expert_runs import ExpertRun, run_expert
+from wam.sim.starts import sample_start
+from wam.tasks.starts import Start
+from wam.tasks.table import LED, TASK_NAMES
+from wam.tasks.table import task as task_called
+
+Role = Literal["train", "held_out"]
+Kind = Literal["full", "short", "beside", "redundant"]
+ROLES: Final[tuple[Role, ...]] = ("train", "held_out")
+SUCCESS_KIND: Final = "full"
+KINDS: Final[tuple[Kind, ...]] = ("full", "short", "beside", "redundant")
+AFTER_SUCCESS: Final = 10
+"""Frames kept after the first success; accepted play segments have up to 16 (diwa.md 4.4)."""
+
+Arrays = Mapping[str, Any]
+"""Arrays by name, in memory or lazy (sliced before they are read)."""
+
+
+@config
+class NearMissConfig:
+    """How many attempts are recorded.
+
+    Attributes:
+        seed: Of starts and of the attempts' own draws.
+        train_starts: Starts per task for training; each gives one attempt per kind of near miss.
+        held_out_starts: Starts per task for measuring; each gives a success and one attempt per kind.
+        kinds: Kinds of near misses.
+        max_steps: Control steps an attempt may take.
+    """
+
+    seed: int = Field(ge=0)
+    train_starts: int = Field(ge=0)
+    held_out_starts: int = Field(ge=1)
+    kinds: tuple[Literal["short", "beside", "redundant"], ...] = ("short", "beside", "redundant")
+    max_steps: int = Field(default=72, gt=0)
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """Recorded attempts.
+
+    Attributes:
+        episodes: One episode per attempt; ``frame_id`` counts frames of the whole recording.
+        table: One row per attempt: task, role, kind, episode, start_row and end_row (inclusive rows),
+            start_frame and end_frame (inclusive frame ids), so that it also serves as a table of segments.
+    """
+
+    episodes: Episodes
+    table: pd.DataFrame
+
+    def labels(self) -> SegmentLabels:
+        """Oracle labels of every frame from the recorded scenes: these attempts are their own truth."""
+        return label_recorded(self.table, self.episodes)
+
+
+def attempt_starts(simulator: SimConfig, task: str, role: Role, count: int, *, seed: int) -> list[Start]:
+    """Starts in which the task is possible; other roles and tasks draw others."""
+    rng = numpy_generator(seed, "near_misses", role, task)
+    return [sample_start(simulator, rng, task) for _ in range(count)]
+
+
+def undecidable_kinds(task: str) -> tuple[Kind, ...]:
+    """Near misses of a task that end in the very picture of a success.
+
+    A drawer, door or switch that was where it should be before the motion looks the same after it; only a
+    memory of the start tells. The LED is toggled: pressing its button in vain leaves it in the other state.
+    """
+    return () if task_called(task).quantity == LED else ("redundant",)
+
+
+@dataclass(frozen=True)
+class _StartPiece:
+    """All attempts from one start."""
+
+    simulator: SimConfig
+    start: Start
+    task: str
+    role: Role
+    kinds: tuple[Kind, ...]
+    seed: int
+    max_steps: int
+    convention: RotationConvention
+
+    def __repr__(self) -> str:
+        return f"{self.role} attempts at {self.task}, seed {self.seed}"
+
+
+def record_attempts(
+    simulator: SimConfig,
+    page: NearMissConfig,
+    *,
+    workers: int,
+    tasks: Sequence[str] = TASK_NAMES,
+    convention: RotationConvention = "extrinsic",
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """Run and render all attempts, in parallel, as blocks of arrays in a fixed order (by task).
+
+    Args:
+        simulator: The simulator.
+        page: How many, with which seed.
+        workers: Processes; the result does not depend on it.
+        tasks: Tasks to try.
+        convention: Rotation convention of the stored proprio.
+
+    Yields:
+        One block per start. Frame arrays: image_static, image_gripper (64x64), action (from measured poses,
+        as in the recordings), proprio, robot_obs, scene_state. Attempt arrays: attempt_task, attempt_role and
+        attempt_kind (indices into ``TASK_NAMES``, ``ROLES``, ``KINDS``), attempt_frames, attempt_success.
+    """
+    pieces = []
+    for task in tasks:
+        for role in ROLES:
+            count = page.train_starts if role == "train" else page.held_out_starts
+            kinds: tuple[Kind, ...] = page.kinds if role == "train" else (SUCCESS_KIND, *page.kinds)
+            starts = attempt_starts(simulator, task, role, count, seed=page.seed)
+            seeds = numpy_generator(page.seed, "attempt", role, task).integers(2**31, size=count)
+            pieces += [
+                _StartPiece(simulator, start, task, role, kinds, int(own), page.max_steps, convention)
+                for start, own in zip(starts, seeds, strict=True)
+            ]
+    yield from map_pieces(
+        _record_start, pieces, workers=workers, description="record near misses", unit="start"
+    )
+
+
+def _record_start(piece: _StartPiece) -> dict[str, NDArray[Any]]:
+    table = PlayTableEnv(piece.simulator, render=True)
+    try:
+        blocks = [_attempt_block(piece, kind, table) for kind in piece.kinds]
+    finally:
+        table.close()
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def _attempt_block(piece: _StartPiece, kind: Kind, table: PlayTableEnv) -> dict[str, NDArray[Any]]:
+    run = run_expert(
+        piece.simulator,
+        piece.start,
+        piece.task,
+        seed=piece.seed,
+        max_steps=piece.max_steps,
+        record=True,
+        stop_at_success=False,
+        variant=kind,
+        env=table,
+    )
+    length = min(len(run.robot_obs), run.steps + 1 + AFTER_SUCCESS) if run.success else len(run.robot_obs)
+    block = {name: rows[:length] for name, rows in _frames_of(run, piece.convention).items()}
+    return block | {
+        "attempt_task": np.array([TASK_NAMES.index(piece.task)]),
+        "attempt_role": np.array([ROLES.index(piece.role)]),
+        "attempt_kind": np.array([KINDS.index(kind)]),
+        "attempt_frames": np.array([length]),
+        "attempt_success": np.array([run.success]),
+    }
+
+
+def _frames_of(run: ExpertRun, convention: RotationConvention) -> dict[str, NDArray[Any]]:
+    assert run.image_static is not None, "recorded runs are rendered"
+    assert run.image_gripper is not None, "recorded runs are rendered"
+    _, measured = relative_actions(run.robot_obs)
+    # Nothing follows the last frame: the arm holds still with the gripper as it is.
+    hold = np.concatenate([np.zeros(6), run.robot_obs[-1, 14:15]])[None]
+    return {
+        "image_static": np.stack([resize_image(image) for image in run.image_static]),
+        "image_gripper": np.stack([resize_image(image) for image in run.image_gripper]),
+        "action": np.concatenate([measured, hold]).astype(np.float32),
+        "proprio": proprio_from_robot_obs(run.robot_obs, convention),
+        "robot_obs": run.robot_obs,
+        "scene_state": run.scene_state,
+    }
+
+
+def concatenate_blocks(blocks: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """All blocks as one mapping of arrays, for those who do not stream them to disk."""
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def read_attempts(arrays: Arrays, *, task: str | None = None, role: Role | None = None) -> Attempts:
+    """Attempts from the arrays that :func:`record_attempts` made.
+
+    Args:
+        arrays: Arrays by name; only the frames asked for are read from lazy ones.
+        task: Attempts at one task only.
+        role: Attempts of one role only.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    columns = {name: np.asarray(arrays[f"attempt_{name}"][:]) for name in ("task", "role", "kind", "frames")}
+    first = np.cumsum(columns["frames"]) - columns["frames"]
+    wanted = np.ones(len(first), np.bool_)
+    if task is not None:
+        wanted &= columns["task"] == TASK_NAMES.index(task)
+    if role is not None:
+        wanted &= columns["role"] == ROLES.index(role)
+    if not wanted.any():
+        raise ValueError(f"no attempts at {task or 'any task'} for {role or 'any role'} were recorded")
+    spans = [
+        slice(int(at), int(at + n)) for at, n in zip(first[wanted], columns["frames"][wanted], strict=True)
+    ]
+    episodes = _episodes(arrays, spans)
+    table = pd.DataFrame(
+        {
+            "task": [TASK_NAMES[i] for i in columns["task"][wanted]],
+            "role": [ROLES[i] for i in columns["role"][wanted]],
+            "kind": [KINDS[i] for i in columns["kind"][wanted]],
+            "episode": np.arange(len(spans)),
+            "start_row": episodes.episode_start,
+            "end_row": episodes.episode_start + episodes.episode_length - 1,
+            "start_frame": [span.start for span in spans],
+            "end_frame": [span.stop - 1 for span in spans],
+        }
+    )
+    return Attempts(episodes, table)
+
+
+def _episodes(arrays: Arrays, spans: Sequence[slice]) -> Episodes:
+    length = np.array([span.stop - span.start for span in spans], np.int64)
+    start = np.cumsum(length) - length
+    is_first = np.zeros(int(length.sum()), np.bool_)
+    is_first[start] = True
+    parts = _merged(spans)
+
+    def read(name: str) -> NDArray[Any]:
+        return np.concatenate([np.asarray(arrays[name][part]) for part in parts])
+
+    return Episodes(
+        image_static=read("image_static"),
+        image_gripper=read("image_gripper"),
+        action=read("action"),
+        proprio=read("proprio"),
+        robot_obs=read("robot_obs"),
+        scene_state=read("scene_state"),
+        is_first=is_first,
+        frame_id=np.concatenate([np.arange(span.start, span.stop) for span in spans]),
+        episode_start=start,
+        episode_length=length,
+        layout=None,
+    )
+
+
+def _merged(spans: Sequence[slice]) -> list[slice]:
+    """Neighbouring spans joined: one read each instead of one per attempt."""
+    merged: list[slice] = []
+    for span in spans:
+        if merged and merged[-1].stop == span.start:
+            merged[-1] = slice(merged[-1].start, span.stop)
+        else:
+            merged.append(span)
+    return merged

@@ -1,0 +1,245 @@
+"""Actors for closed-loop evaluation: n in lockstep, one decision per chunk, every real frame observed.
+
+Time::
+
+    reset(frame 0) -> act() -> [observe(frame 1, a0) .. observe(frame 4, a3)] -> act() -> ...
+
+``observe`` gets the action that was *executed* (gripper binarised, clipped) and led to the frame.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wam.contracts import ACTION_DIM, IMAGE_GRIPPER, IMAGE_STATIC, PROPRIO
+from wam.episodes.proprio import proprio_from_robot_obs
+from wam.episodes.rotation import RotationConvention
+from wam.episodes.shard import resize_image
+from wam.seeding import numpy_generator, torch_generator
+from wam.sim.pool import SimFrames
+from wam.world_model.featurize import start_state
+from wam.world_model.model import WorldModel
+from wam.world_model.state import RSSMState
+
+
+class Policy(Protocol):
+    """What an agent needs of a policy: cloned and fine-tuned ones alike."""
+
+    def sample(self, cond: Tensor, *, generator: torch.Generator, deterministic: bool) -> Tensor:
+        """A chunk of actions ``(B, horizon_steps, 7)`` for every condition ``(B, C)``."""
+        ...
+
+
+class Agent(Protocol):
+    """n actors in lockstep."""
+
+    @property
+    def act_steps(self) -> int:
+        """Actions executed per decision."""
+        ...
+
+    @property
+    def needs_images(self) -> bool:
+        """Whether frames must be rendered for this agent."""
+        ...
+
+    def reset(self, frames: SimFrames) -> None:
+        """Start n episodes at their first frames, forgetting earlier ones."""
+        ...
+
+    def act(self) -> NDArray[np.float32]:
+        """One decision for all n: actions ``(n, act_steps, 7)``, not yet clipped."""
+        ...
+
+    def observe(self, frames: SimFrames, action: NDArray[np.float32], active: NDArray[np.bool_]) -> None:
+        """Take in the frames that the executed actions ``(n, 7)`` led to, where ``active`` ``(n,)``."""
+        ...
+
+
+Condition = Callable[[Tensor, SimFrames], Tensor]
+"""Policy input ``(n, C)`` from features ``(n, F)`` and the frames they were filtered from."""
+
+
+def feature_condition(feat: Tensor, frames: SimFrames) -> Tensor:  # noqa: ARG001 - one shape for all conditions
+    """The published policy input: the feature alone."""
+    return feat
+
+
+class WorldModelAgent:
+    """A policy on features, filtered by the world model's posterior over every real frame.
+
+    Noise is drawn from a generator made anew at every reset, so one evaluation repeats to the bit. It is
+    drawn for all n starts and used by those still running: what a start draws never depends on which others
+    ended.
+
+    Args:
+        world_model: The filter, in evaluation mode.
+        policy: Acts on ``condition(feat, frames)``.
+        act_steps: Actions executed per decision.
+        start_repeats: Times the first frame is filtered before the first decision (learning.md 3).
+        seed: Of the latent samples and the denoising noise.
+        deterministic: Whether the policy samples without exploration noise.
+        condition: Makes the policy's input; the feature alone as published.
+        convention: Rotation convention of the proprio that the world model was trained on.
+    """
+
+    needs_images = True
+
+    def __init__(
+        self,
+        world_model: WorldModel,
+        policy: Policy,
+        *,
+        act_steps: int,
+        start_repeats: int,
+        seed: int,
+        deterministic: bool = True,
+        condition: Condition = feature_condition,
+        convention: RotationConvention = "extrinsic",
+    ) -> None:
+        self._world_model = world_model
+        self._policy = policy
+        self._device = next(world_model.parameters()).device
+        self._start_repeats = start_repeats
+        self._seed = seed
+        self._deterministic = deterministic
+        self._condition = condition
+        self._convention = convention
+        self._generator: torch.Generator
+        self._frames: SimFrames
+        self._state: RSSMState
+        self.act_steps = act_steps
+
+    @torch.no_grad()
+    def reset(self, frames: SimFrames) -> None:
+        """Filter the first frames from the zero state, each repeated ``start_repeats`` times."""
+        self._generator = torch_generator(self._seed, "world_model_agent", device=self._device)
+        self._frames = frames
+        batch = self._batch(frames, np.ones(len(frames), np.bool_))
+        self._state = start_state(
+            self._world_model,
+            batch[IMAGE_STATIC],
+            batch[IMAGE_GRIPPER],
+            batch[PROPRIO],
+            repeats=self._start_repeats,
+            generator=self._generator,
+        )
+
+    @torch.no_grad()
+    def act(self) -> NDArray[np.float32]:
+        """Sample one chunk for every start from its current feature."""
+        cond = self._condition(self._state.feat, self._frames)
+        chunk = self._policy.sample(cond, generator=self._generator, deterministic=self._deterministic)
+        return np.asarray(chunk[:, : self.act_steps].float().cpu().numpy(), np.float32)
+
+    @torch.no_grad()
+    def observe(self, frames: SimFrames, action: NDArray[np.float32], active: NDArray[np.bool_]) -> None:
+        """One posterior step with the executed action as ``prev_action``, for the starts still running."""
+        self._frames = frames
+        world_model, state = self._world_model, self._state
+        noise = world_model.noise(len(active), generator=self._generator)
+        rows = torch.from_numpy(np.flatnonzero(active)).to(self._device)
+        prev_action = torch.from_numpy(np.asarray(action[active], np.float32)).to(self._device)
+        is_first = torch.zeros(len(rows), dtype=torch.bool, device=self._device)
+        embed = world_model.embed(self._batch(frames, active))
+        new, *_ = world_model.rssm.observe_step(embed, prev_action, is_first, state.rows(rows), noise[rows])
+        self._state = RSSMState(
+            state.deter.index_copy(0, rows, new.deter), state.stoch.index_copy(0, rows, new.stoch)
+        )
+
+    def _batch(self, frames: SimFrames, rows: NDArray[np.bool_]) -> dict[str, Tensor]:
+        if frames.image_static is None or frames.image_gripper is None:
+            raise ValueError(
+                "a world-model agent needs rendered frames; reset and step the pool with render=True"
+            )
+        proprio = proprio_from_robot_obs(frames.robot_obs[rows], self._convention)
+        return {
+            IMAGE_STATIC: self._images(frames.image_static[rows]),
+            IMAGE_GRIPPER: self._images(frames.image_gripper[rows]),
+            PROPRIO: torch.from_numpy(proprio).to(self._device),
+        }
+
+    def _images(self, images: NDArray[np.uint8]) -> Tensor:
+        small = np.stack([resize_image(image) for image in images])
+        return torch.from_numpy(small).to(self._device)
+
+
+class StateAgent:
+    """A policy on a state vector, without images: the privileged and the proprio-only control.
+
+    Args:
+        policy: Acts on ``condition(frames)``.
+        condition: The policy's input, ``(n, C)`` float32, from the current frames.
+        act_steps: Actions executed per decision.
+        seed: Of the denoising noise.
+    """
+
+    needs_images = False
+
+    def __init__(
+        self,
+        policy: Policy,
+        condition: Callable[[SimFrames], NDArray[np.float32]],
+        *,
+        act_steps: int,
+        seed: int,
+    ) -> None:
+        self._policy = policy
+        self._condition = condition
+        self._seed = seed
+        self._generator: torch.Generator
+        self._frames: SimFrames
+        self.act_steps = act_steps
+
+    def reset(self, frames: SimFrames) -> None:
+        """Remember the first frames and restart the noise."""
+        self._generator = torch_generator(self._seed, "state_agent")
+        self._frames = frames
+
+    @torch.no_grad()
+    def act(self) -> NDArray[np.float32]:
+        """Sample one chunk for every start from its current state vector."""
+        cond = torch.from_numpy(self._condition(self._frames))
+        chunk = self._policy.sample(cond, generator=self._generator, deterministic=True)
+        return np.asarray(chunk[:, : self.act_steps].float().numpy(), np.float32)
+
+    def observe(self, frames: SimFrames, action: NDArray[np.float32], active: NDArray[np.bool_]) -> None:  # noqa: ARG002 - memoryless
+        """Remember the frames."""
+        self._frames = frames
+
+
+class RandomAgent:
+    """Uniform relative actions in [-1, 1], one draw per start and decision, held for the whole chunk.
+
+    Holding an action moves the arm up to 8 cm per decision; a new draw at every step would only tremble
+    around the start and make a weaker control. The gripper opens or closes with equal chance.
+
+    Args:
+        act_steps: Control steps that one draw is held.
+        seed: Of the draws.
+    """
+
+    needs_images = False
+
+    def __init__(self, *, act_steps: int, seed: int) -> None:
+        self._seed = seed
+        self._rng: np.random.Generator
+        self._count = 0
+        self.act_steps = act_steps
+
+    def reset(self, frames: SimFrames) -> None:
+        """Restart the draws."""
+        self._rng = numpy_generator(self._seed, "random_agent")
+        self._count = len(frames)
+
+    def act(self) -> NDArray[np.float32]:
+        """Draw one action per start and hold it."""
+        drawn = self._rng.uniform(-1.0, 1.0, (self._count, 1, ACTION_DIM)).astype(np.float32)
+        return np.repeat(drawn, self.act_steps, axis=1)
+
+    def observe(self, frames: SimFrames, action: NDArray[np.float32], active: NDArray[np.bool_]) -> None:
+        """Nothing to see."""

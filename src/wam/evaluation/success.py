@@ -1,0 +1,161 @@
+"""Success rates with intervals: Wilson for one rate, paired bootstrap for means over tasks and differences.
+
+Evaluation rows are a table with one row per episode: ``task``, ``policy``, ``start`` (index of the start
+within its task), ``success`` (bool) and ``steps`` (control steps taken).
+"""
+
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from wam.evaluation.rollout import RolloutResult
+from wam.seeding import numpy_generator
+
+CONFIDENCE = 0.95
+DRAWS = 10_000
+"""Bootstrap draws; the error of a bound is then well below one percentage point."""
+MEAN_ROW = "mean"
+"""Name, in the column ``task``, of the row that averages over tasks."""
+
+
+def wilson_interval(successes: int, trials: int, *, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Score interval of a proportion (Wilson 1927); unlike k/n +- 1.96 s it is sane at 0 and n successes.
+
+    Args:
+        successes: k, from 0 to n.
+        trials: n, at least 1.
+        confidence: Coverage, in (0, 1).
+
+    Returns:
+        Lower and upper bound, in [0, 1].
+
+    Raises:
+        ValueError: If k is not within 0 and n, or n is 0.
+    """
+    if trials < 1 or not 0 <= successes <= trials:
+        raise ValueError(f"need 0 <= successes <= trials and trials >= 1, got {successes} of {trials}")
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    rate = successes / trials
+    scale = 1 + z**2 / trials
+    centre = (rate + z**2 / (2 * trials)) / scale
+    half = z / scale * float(np.sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2)))
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == trials else min(1.0, centre + half)
+    return low, high
+
+
+def stratified_mean_interval(
+    values: Sequence[NDArray[np.floating]],
+    *,
+    seed: int,
+    confidence: float = CONFIDENCE,
+    draws: int = DRAWS,
+) -> tuple[float, float, float]:
+    """Bootstrap interval of the unweighted mean over strata of the mean within each.
+
+    Args:
+        values: One array (n_i,) per stratum (task); its entries are drawn again with replacement.
+        seed: Of the draws; the same seed gives the same bounds.
+        confidence: Coverage, in (0, 1).
+        draws: Number of bootstrap draws.
+
+    Returns:
+        Mean, lower and upper bound (percentiles of the draws).
+
+    Raises:
+        ValueError: If there is no stratum or one is empty.
+    """
+    if not values or any(len(stratum) == 0 for stratum in values):
+        raise ValueError(f"every stratum needs at least one value, got sizes {[len(v) for v in values]}")
+    rng = numpy_generator(seed, "stratified_mean_interval")
+    means = np.zeros(draws)
+    for stratum in values:
+        picked = rng.integers(len(stratum), size=(draws, len(stratum)))
+        means += np.asarray(stratum, np.float64)[picked].mean(axis=1)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means / len(values), [tail, 1 - tail])
+    return float(np.mean([stratum.mean() for stratum in values])), float(low), float(high)
+
+
+def paired_difference_interval(
+    rows: pd.DataFrame,
+    policy: str,
+    baseline: str,
+    *,
+    seed: int,
+    confidence: float = CONFIDENCE,
+    draws: int = DRAWS,
+) -> tuple[float, float, float]:
+    """Difference in mean success between two policies that ran from the same starts.
+
+    Starts are drawn again with replacement within each task, both policies keeping the outcomes of a drawn
+    start together; the mean is unweighted over tasks.
+
+    Args:
+        rows: Evaluation rows of (at least) both policies.
+        policy: Name of the first policy.
+        baseline: Name of the policy that is subtracted.
+        seed: Of the draws.
+        confidence: Coverage, in (0, 1).
+        draws: Number of bootstrap draws.
+
+    Returns:
+        Difference, lower and upper bound, in [-1, 1].
+
+    Raises:
+        ValueError: If the two did not run from the same starts of the same tasks.
+    """
+    key = ["task", "start"]
+    first, second = (
+        rows[rows["policy"] == name].set_index(key)["success"].astype(float).sort_index()
+        for name in (policy, baseline)
+    )
+    if len(first) == 0 or not first.index.is_unique or not first.index.equals(second.index):
+        raise ValueError(
+            f"{policy!r} ran from {len(first)} starts and {baseline!r} from {len(second)}, not all the same: "
+            "evaluate both from the same starts"
+        )
+    difference = first - second
+    strata = [group.to_numpy() for _, group in difference.groupby(level="task", sort=True)]
+    return stratified_mean_interval(strata, seed=seed, confidence=confidence, draws=draws)
+
+
+def evaluation_rows(result: RolloutResult, *, task: str, policy: str) -> pd.DataFrame:
+    """Evaluation rows of one rollout: task, policy, start, success, steps."""
+    return pd.DataFrame(
+        {
+            "task": task,
+            "policy": policy,
+            "start": np.arange(len(result.success)),
+            "success": result.success,
+            "steps": result.steps,
+        }
+    )
+
+
+def success_table(rows: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+    """Success per policy and task, and the mean over tasks of each policy.
+
+    Args:
+        rows: Evaluation rows.
+        seed: Of the bootstrap behind the means' intervals.
+
+    Returns:
+        Columns policy, task, successes, trials, rate, low, high. Wilson intervals per task; rows whose task
+        is ``mean`` hold the unweighted mean over tasks with its bootstrap interval.
+    """
+    lines = []
+    for policy, of_policy in rows.groupby("policy", sort=False):
+        strata = []
+        for name, group in of_policy.groupby("task", sort=False):
+            successes, trials = int(group["success"].sum()), len(group)
+            lines.append(
+                (policy, name, successes, trials, successes / trials, *wilson_interval(successes, trials))
+            )
+            strata.append(group["success"].to_numpy(np.float64))
+        total = int(of_policy["success"].sum())
+        lines.append((policy, MEAN_ROW, total, len(of_policy), *stratified_mean_interval(strata, seed=seed)))
+    return pd.DataFrame(lines, columns=["policy", "task", "successes", "trials", "rate", "low", "high"])

@@ -1,0 +1,135 @@
+"""Moving and still pictures as bytes: labelled GIF or WebP clips, and PNG strips with real above imagined."""
+
+import io
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from wam.contracts import CONTROL_HZ
+
+SUCCESS_RGB: Final = (46, 160, 67)
+FAILURE_RGB: Final = (207, 34, 46)
+NEUTRAL_RGB: Final = (87, 96, 106)
+UPSCALE: Final = 3
+"""64-pixel pictures are shown three times larger, nearest neighbour: every pixel stays visible."""
+BORDER: Final = 4
+"""Border in pixels of the enlarged picture, green or red."""
+LABEL_HEIGHT: Final = 14
+"""Height in pixels of the line of text under a clip."""
+HOLD_S: Final = 1.0
+"""Seconds that the last frame stays before a clip starts again."""
+
+
+def _check_clip(frames: NDArray[np.uint8]) -> None:
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or len(frames) == 0:
+        raise ValueError(f"a clip is (T, h, w, 3) uint8 with T >= 1, got {frames.shape} {frames.dtype}")
+
+
+def enlarge(image: NDArray[np.uint8], factor: int = UPSCALE) -> NDArray[np.uint8]:
+    """Nearest-neighbour enlargement of (..., h, w, 3) by a whole factor."""
+    return np.asarray(image.repeat(factor, axis=-3).repeat(factor, axis=-2))
+
+
+def _framed(frame: NDArray[np.uint8], label: str, rgb: tuple[int, int, int]) -> Image.Image:
+    height, width = frame.shape[:2]
+    page = Image.new("RGB", (width + 2 * BORDER, height + 2 * BORDER + LABEL_HEIGHT), rgb)
+    page.paste(Image.fromarray(frame), (BORDER, BORDER))
+    ImageDraw.Draw(page).text((BORDER, height + 2 * BORDER - 1), label, fill=(255, 255, 255))
+    return page
+
+
+def _common_palette(pages: Sequence[Image.Image]) -> Image.Image:
+    """One palette from the first, middle and last page: a palette per page flickers and is larger."""
+    sample = [pages[0], pages[len(pages) // 2], pages[-1]]
+    mosaic = Image.new("RGB", (sum(page.width for page in sample), sample[0].height))
+    for index, page in enumerate(sample):
+        mosaic.paste(page, (index * page.width, 0))
+    return mosaic.quantize(255)
+
+
+def clip_bytes(
+    frames: NDArray[np.uint8],
+    *,
+    success: bool | None,
+    label: str = "",
+    image_format: Literal["gif", "webp"] = "gif",
+    frames_per_second: float = CONTROL_HZ / 2,
+    every: int = 2,
+) -> bytes:
+    """An endless animation of one episode with a border and a line of text.
+
+    Args:
+        frames: (T, h, w, 3) uint8 at 30 Hz.
+        success: Green border and "success", red and "failure", or None for a neutral clip.
+        label: Text under the picture, before the outcome.
+        image_format: ``gif`` or ``webp``; the latter is smaller and keeps all colours.
+        frames_per_second: Speed of the animation; half of real time shows more.
+        every: Keep every n-th frame (the last one always).
+
+    Returns:
+        The encoded file.
+
+    Raises:
+        ValueError: If frames are not (T, h, w, 3) uint8 with T >= 1.
+    """
+    _check_clip(frames)
+    outcome = {True: "success", False: "failure", None: ""}[success]
+    rgb = {True: SUCCESS_RGB, False: FAILURE_RGB, None: NEUTRAL_RGB}[success]
+    text = ": ".join(part for part in (label, outcome) if part)
+    kept = sorted({*range(0, len(frames), every), len(frames) - 1})
+    pages = [_framed(enlarge(frames[row]), text, rgb) for row in kept]
+    durations = [round(1000 / frames_per_second)] * (len(pages) - 1) + [round(1000 * HOLD_S)]
+    if image_format == "gif":
+        palette = _common_palette(pages)
+        pages = [page.quantize(palette=palette, dither=Image.Dither.NONE) for page in pages]
+    file = io.BytesIO()
+    pages[0].save(
+        file, format=image_format.upper(), save_all=True, append_images=pages[1:], duration=durations, loop=0
+    )
+    return file.getvalue()
+
+
+def strip_bytes(
+    rows: Sequence[NDArray[np.uint8]], *, labels: Sequence[str] = (), columns: Sequence[int] | None = None
+) -> bytes:
+    """A PNG with clips as rows of stills, e.g. real frames above imagined ones.
+
+    Args:
+        rows: Clips (T, h, w, 3) uint8 of equal shape.
+        labels: One line of text per row, left of it; none by default.
+        columns: Frames shown; all by default.
+
+    Returns:
+        The encoded PNG.
+
+    Raises:
+        ValueError: If there are no rows, shapes differ or labels do not match.
+    """
+    if not rows or len({row.shape for row in rows}) != 1 or (labels and len(labels) != len(rows)):
+        raise ValueError(
+            "a strip needs rows of one shape and a label each, "
+            f"got {[row.shape for row in rows]} and {list(labels)}"
+        )
+    for row in rows:
+        _check_clip(row)
+    shown = list(range(len(rows[0]))) if columns is None else list(columns)
+    picture = np.concatenate([np.concatenate(list(row[shown]), axis=1) for row in rows], axis=0)
+    picture = enlarge(picture, 2)
+    margin = 8 + 6 * max((len(text) for text in labels), default=-1) if labels else 0
+    page = Image.new("RGB", (picture.shape[1] + margin, picture.shape[0]), (255, 255, 255))
+    page.paste(Image.fromarray(picture), (margin, 0))
+    for index, text in enumerate(labels):
+        top = (index * 2 + 1) * picture.shape[0] // (2 * len(rows)) - 6
+        ImageDraw.Draw(page).text((4, top), text, fill=(0, 0, 0))
+    file = io.BytesIO()
+    page.save(file, format="PNG", optimize=True)
+    return file.getvalue()
+
+
+def to_uint8(image: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Decoded images (..., 3, h, w) in [-1, 1] to (..., h, w, 3) uint8, clipped and rounded."""
+    pixels = np.clip((np.moveaxis(image, -3, -1) + 1.0) * 127.5, 0, 255)
+    return np.asarray(np.rint(pixels), np.uint8)

@@ -1,0 +1,50 @@
+"""A play table without physics: every action moves the drawer by its first component."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from wam.sim.pool import SimFrames
+from wam.tasks.starts import Start
+
+DRAWER = 1
+
+
+class FakePool:
+    """Drawer position += 0.01 x first action component, on active tables; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.scene = np.zeros((0, 24))
+        self.steps: list[tuple[NDArray[np.float64], NDArray[np.bool_], bool]] = []
+
+    def reset(self, starts: Sequence[Start], *, render: bool) -> SimFrames:
+        self.scene = np.stack([start.scene_state for start in starts])
+        self.steps = []
+        return self._frames(render)
+
+    def step(self, actions: NDArray[np.floating], *, active: NDArray[np.bool_], render: bool) -> SimFrames:
+        self.steps.append((np.array(actions), active.copy(), render))
+        self.scene = self.scene.copy()
+        self.scene[active, DRAWER] += 0.01 * actions[active, 0]
+        return self._frames(render)
+
+    def _frames(self, render: bool) -> SimFrames:
+        count = len(self.scene)
+        image = np.zeros((count, 64, 64, 3), np.uint8)
+        image[:] = np.clip(self.scene[:, DRAWER] * 1000, 0, 255).astype(np.uint8)[:, None, None, None]
+        robot = np.zeros((count, 15))
+        robot[:, 0] = self.scene[:, DRAWER]
+        return SimFrames(image if render else None, image if render else None, robot, self.scene.copy())
+
+
+@pytest.fixture
+def pool() -> FakePool:
+    return FakePool()
+
+
+@pytest.fixture
+def closed_drawers() -> list[Start]:
+    """Three starts, drawers closed."""
+    return [Start(np.zeros(15), np.zeros(24)) for _ in range(3)]

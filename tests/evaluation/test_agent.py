@@ -1,0 +1,153 @@
+import numpy as np
+import pytest
+import torch
+
+from wam.evaluation.agent import RandomAgent, StateAgent, WorldModelAgent
+from wam.evaluation.rollout import make_evaluator, rollout
+from wam.sim.pool import SimFrames
+from wam.world_model.config import (
+    DecoderConfig,
+    EncoderConfig,
+    InverseDynamicsConfig,
+    LossConfig,
+    RSSMConfig,
+    WorldModelConfig,
+)
+from wam.world_model.model import WorldModel
+
+
+class FeaturePolicy:
+    """Acts by the first values of the feature, so that whatever the filter does shows in the actions."""
+
+    def sample(self, cond, *, generator, deterministic):
+        assert deterministic
+        noise = torch.randn(len(cond), 4, 7, generator=generator)
+        return torch.tanh(cond[:, None, :7] + noise)
+
+
+@pytest.fixture(scope="module")
+def world_model():
+    config = WorldModelConfig(
+        encoder=EncoderConfig(cnn_depth=2),
+        rssm=RSSMConfig(deter=16, stoch_dim=4, stoch_classes=4, hidden=16),
+        decoder=DecoderConfig(cnn_depth=2),
+        inverse_dynamics=InverseDynamicsConfig(hidden=(8,)),
+        losses=LossConfig(kl_coef=1.0, action_coef=0.0),
+    )
+    return WorldModel(config).eval().requires_grad_(False)
+
+
+def make_frames(rng, count):
+    image = rng.integers(0, 256, (2, count, 64, 64, 3), np.uint8)
+    return SimFrames(image[0], image[1], rng.normal(size=(count, 15)), np.zeros((count, 24)))
+
+
+def agent_of(world_model, **settings):
+    return WorldModelAgent(
+        world_model, FeaturePolicy(), **({"act_steps": 4, "start_repeats": 2, "seed": 5} | settings)
+    )
+
+
+def drive(agent, frames, actions, active):
+    agent.reset(frames[0])
+    first = agent.act()
+    for frame, action, running in zip(frames[1:], actions, active, strict=True):
+        agent.observe(frame, action, running)
+    return first, agent.act()
+
+
+def test_an_episode_repeats_to_the_bit(world_model):
+    rng = np.random.default_rng(0)
+    frames = [make_frames(rng, 3) for _ in range(3)]
+    actions = list(rng.uniform(-1, 1, (2, 3, 7)).astype(np.float32))
+    active = [np.ones(3, np.bool_)] * 2
+    agent = agent_of(world_model)
+    first = drive(agent, frames, actions, active)
+    again = drive(agent, frames, actions, active)
+    np.testing.assert_array_equal(np.stack(first), np.stack(again))
+
+
+def test_a_start_does_not_feel_that_others_ended(world_model):
+    rng = np.random.default_rng(1)
+    frames = [make_frames(rng, 3) for _ in range(3)]
+    actions = list(rng.uniform(-1, 1, (2, 3, 7)).astype(np.float32))
+    everyone, two = [np.ones(3, np.bool_)] * 2, [np.array([True, False, True])] * 2
+    whole = drive(agent_of(world_model), frames, actions, everyone)[1]
+    partly = drive(agent_of(world_model), frames, actions, two)[1]
+    np.testing.assert_allclose(partly[[0, 2]], whole[[0, 2]], atol=1e-5)
+    assert np.abs(partly[1] - whole[1]).max() > 1e-3
+
+
+def test_the_executed_action_reaches_the_filter(world_model):
+    rng = np.random.default_rng(2)
+    frames = [make_frames(rng, 2) for _ in range(2)]
+    everyone = [np.ones(2, np.bool_)]
+    one = drive(agent_of(world_model), frames, [np.zeros((2, 7), np.float32)], everyone)[1]
+    other = drive(agent_of(world_model), frames, [np.ones((2, 7), np.float32)], everyone)[1]
+    assert np.abs(one - other).max() > 1e-6
+
+
+def test_the_filter_is_the_models_own(world_model):
+    rng = np.random.default_rng(3)
+    frames = [make_frames(rng, 2) for _ in range(2)]
+    action = rng.uniform(-1, 1, (2, 7)).astype(np.float32)
+    agent = agent_of(world_model)
+    agent.reset(frames[0])
+    generator, state = agent._generator.clone_state(), agent._state
+    agent.observe(frames[1], action, np.ones(2, np.bool_))
+    batch = agent._batch(frames[1], np.ones(2, np.bool_))
+    expected = world_model.observe_step(
+        *batch.values(), torch.from_numpy(action), torch.zeros(2, dtype=torch.bool), state, generator
+    )
+    torch.testing.assert_close(agent._state.feat, expected.feat)
+
+
+def test_frames_without_pictures_are_refused(world_model):
+    with pytest.raises(ValueError, match="render=True"):
+        agent_of(world_model).reset(SimFrames(None, None, np.zeros((1, 15)), np.zeros((1, 24))))
+
+
+def test_larger_pictures_are_resized(world_model):
+    image = np.zeros((1, 100, 100, 3), np.uint8)
+    agent = agent_of(world_model)
+    agent.reset(SimFrames(image, image, np.zeros((1, 15)), np.zeros((1, 24))))
+    assert agent.act().shape == (1, 4, 7)
+
+
+def test_a_condition_may_add_to_the_feature(world_model):
+    agent = agent_of(world_model, condition=lambda feat, frames: feat * 0 + float(frames.robot_obs[0, 0]))
+    rng = np.random.default_rng(4)
+    agent.reset(make_frames(rng, 1))
+    assert np.isfinite(agent.act()).all()
+
+
+def test_the_evaluator_repeats(world_model, pool, closed_drawers):
+    evaluate = make_evaluator(
+        pool, closed_drawers, "open_drawer", world_model, act_steps=4, start_repeats=1, seed=0, max_steps=8
+    )
+    first = evaluate(FeaturePolicy())
+    assert first == evaluate(FeaturePolicy())
+    assert set(first) == {"success", "steps"}
+
+
+def test_a_state_agent_acts_on_the_newest_frames():
+    class Echo:
+        def sample(self, cond, **_):
+            return cond[:, None, :7].repeat(1, 4, 1)
+
+    agent = StateAgent(Echo(), lambda frames: frames.robot_obs.astype(np.float32), act_steps=2, seed=0)
+    agent.reset(SimFrames(None, None, np.zeros((2, 15)), np.zeros((2, 24))))
+    agent.observe(
+        SimFrames(None, None, np.ones((2, 15)), np.zeros((2, 24))), np.zeros((2, 7)), np.ones(2, bool)
+    )
+    np.testing.assert_array_equal(agent.act(), np.ones((2, 2, 7), np.float32))
+
+
+def test_random_actions_are_held_and_repeat(pool, closed_drawers):
+    agent = RandomAgent(act_steps=4, seed=1)
+    rollout(pool, closed_drawers, "open_drawer", agent, max_steps=8)
+    first = [actions for actions, *_ in pool.steps]
+    np.testing.assert_array_equal(first[0], first[3])
+    assert np.abs(first[0] - first[4]).max() > 0.01
+    rollout(pool, closed_drawers, "open_drawer", agent, max_steps=8)
+    np.testing.assert_array_equal(first[0], pool.steps[0][0])

@@ -1,0 +1,98 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from wam.evaluation.rollout import RolloutResult
+from wam.evaluation.success import (
+    evaluation_rows,
+    paired_difference_interval,
+    stratified_mean_interval,
+    success_table,
+    wilson_interval,
+)
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [(0, 29, 0.0, 0.1170), (29, 29, 0.8830, 1.0), (15, 29, 0.3444, 0.6861), (1, 1, 0.2065, 1.0)],
+)
+def test_wilson_reference_values(successes, trials, low, high):
+    assert wilson_interval(successes, trials) == pytest.approx((low, high), abs=1e-4)
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(1, 0), (-1, 3), (4, 3)])
+def test_wilson_refuses_impossible_counts(successes, trials):
+    with pytest.raises(ValueError, match="successes"):
+        wilson_interval(successes, trials)
+
+
+def rows_of(**outcomes):
+    """One task per index, ``policy=[[...], [...]]``."""
+    parts = []
+    for policy, tasks in outcomes.items():
+        for number, success in enumerate(tasks):
+            result = RolloutResult(np.array(success, bool), np.arange(len(success)))
+            parts.append(evaluation_rows(result, task=f"task {number}", policy=policy))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_the_mean_is_over_tasks_not_starts():
+    mean, low, high = stratified_mean_interval([np.ones(2), np.zeros(20)], seed=0)
+    assert mean == low == high == 0.5
+
+
+def test_bootstrap_width_agrees_with_theory():
+    rng = np.random.default_rng(0)
+    values = [rng.integers(0, 2, 400).astype(float) for _ in range(4)]
+    mean, low, high = stratified_mean_interval(values, seed=1)
+    error = np.sqrt(sum(v.var() / len(v) for v in values)) / 4
+    assert (high - low) / 2 == pytest.approx(1.96 * error, rel=0.05)
+    assert low < mean < high
+
+
+def test_the_same_seed_gives_the_same_bounds():
+    values = [np.array([0.0, 1.0, 1.0, 0.0, 1.0])]
+    assert stratified_mean_interval(values, seed=3) == stratified_mean_interval(values, seed=3)
+
+
+def test_pairing_removes_the_variance_of_the_starts():
+    easy = [[True, False] * 20, [False, True] * 20]
+    rows = rows_of(a=easy, b=easy)
+    assert paired_difference_interval(rows, "a", "b", seed=0) == (0.0, 0.0, 0.0)
+
+
+def test_a_clear_difference_is_above_zero():
+    rng = np.random.default_rng(0)
+    strong, weak = rng.uniform(size=(8, 29)) < 0.8, rng.uniform(size=(8, 29)) < 0.3
+    difference, low, high = paired_difference_interval(rows_of(a=strong, b=weak), "a", "b", seed=0)
+    assert 0.3 < low < difference < high < 0.7
+
+
+def test_other_starts_cannot_be_paired():
+    rows = rows_of(a=[[True, False]], b=[[True, False, True]])
+    with pytest.raises(ValueError, match="same starts"):
+        paired_difference_interval(rows, "a", "b", seed=0)
+    with pytest.raises(ValueError, match="same starts"):
+        paired_difference_interval(rows, "a", "nobody", seed=0)
+
+
+def test_a_start_evaluated_twice_cannot_be_paired():
+    rows = pd.concat([rows_of(a=[[True]], b=[[True]])] * 2)
+    with pytest.raises(ValueError, match="same starts"):
+        paired_difference_interval(rows, "a", "b", seed=0)
+
+
+def test_the_table_has_every_task_and_the_mean():
+    table = success_table(rows_of(a=[[True, True], [False, True]], b=[[False, False], [False, True]]), seed=0)
+    assert table["task"].tolist() == ["task 0", "task 1", "mean"] * 2
+    assert table["rate"].tolist() == [1.0, 0.5, 0.75, 0.0, 0.5, 0.25]
+    assert table["successes"].tolist() == [2, 1, 3, 0, 1, 1]
+    assert (table["low"] <= table["rate"]).all()
+    assert (table["rate"] <= table["high"]).all()
+
+
+def test_ten_thousand_draws_of_all_starts_are_fast():
+    outcomes = np.random.default_rng(0).uniform(size=(2, 8, 29)) < 0.5
+    rows = rows_of(a=outcomes[0], b=outcomes[1])
+    low = paired_difference_interval(rows, "a", "b", seed=0)[1]
+    assert -0.2 < low < 0.2
