@@ -1,0 +1,82 @@
+"""Steps per second of the play table on one core, and where the time goes.
+
+Run: ``OMP_NUM_THREADS=1 python benchmarks/simulator.py [steps]``. Times are CPU seconds of this process, so
+that other load on the machine does not count; the wall-clock rate is printed beside them.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from wam.sim import constants as c
+from wam.sim.config import SimConfig
+from wam.sim.env import PlayTableEnv
+
+BAR = 200.0
+"""Rendered steps per second that one core must reach with both 64x64 cameras."""
+
+
+def milliseconds(function: Callable[[], object], count: int) -> float:
+    """Mean CPU milliseconds of a call."""
+    function()
+    begin = time.process_time()
+    for _ in range(count):
+        function()
+    return (time.process_time() - begin) / count * 1e3
+
+
+def drive(env: PlayTableEnv, steps: int) -> tuple[float, float]:
+    """CPU and wall seconds for random actions in episodes of 64 steps; resets are not counted."""
+    rng = np.random.default_rng(0)
+    cpu = wall = 0.0
+    for begin in range(0, steps, 64):
+        env.reset(seed=begin)
+        actions = rng.uniform(-1, 1, (min(64, steps - begin), 7))
+        cpu_begin, wall_begin = time.process_time(), time.perf_counter()
+        for action in actions:
+            env.step(action)
+        cpu += time.process_time() - cpu_begin
+        wall += time.perf_counter() - wall_begin
+    return cpu, wall
+
+
+def parts(env: PlayTableEnv) -> dict[str, float]:
+    """CPU milliseconds of each part of a step, from a calm start."""
+    env.reset(seed=0)
+    robot, scene, client = env._robot, env._scene, env._client
+    substeps = range(c.PHYSICS_STEPS_PER_ACTION)
+    return {
+        "static camera": milliseconds(env._static_camera.draw, 200),
+        "gripper camera": milliseconds(lambda: env._gripper_camera.draw(robot.body, robot.camera_link), 200),
+        "physics (8 x 1/240 s)": milliseconds(lambda: [client.stepSimulation() for _ in substeps], 200),
+        "joint limits": milliseconds(lambda: [scene.enforce_limits() for _ in substeps], 200),
+        "inverse kinematics, motors": milliseconds(lambda: robot.act(np.zeros(7)), 200),
+        "state vectors": milliseconds(lambda: (robot.observe(), scene.observe()), 200),
+    }
+
+
+def main(steps: int) -> None:
+    """Print the table."""
+    env = PlayTableEnv(SimConfig())
+    cpu, wall = drive(env, steps)
+    verdict = "reaches" if steps / cpu >= BAR else "MISSES"
+    print(
+        f"both cameras 64x64: {steps / cpu:.0f} steps per CPU second ({steps / wall:.0f} by the clock)",
+        end=", ",
+    )
+    print(f"{verdict} the bar of {BAR:.0f}")
+    shares = parts(env)
+    total = sum(shares.values())
+    for name, value in sorted(shares.items(), key=lambda item: -item[1]):
+        print(f"  {name:28} {value:6.3f} ms {value / total:6.1%}")
+    print(f"  {'reset (world built anew)':28} {milliseconds(lambda: env.reset(seed=1), 30):6.1f} ms")
+    print(f"  {'save':28} {milliseconds(env.save, 30):6.1f} ms")
+    env.rendering = False
+    cpu, _ = drive(env, steps)
+    print(f"no cameras: {steps / cpu:.0f} steps per CPU second")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 640)

@@ -1,0 +1,1 @@
+"""The play table: a CALVIN-compatible simulator on PyBullet, its scripted experts and its worker pool."""

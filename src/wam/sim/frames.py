@@ -1,0 +1,94 @@
+"""What n tables show at one moment, and putting such batches together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wam.contracts import ROBOT_OBS_DIM, SCENE_STATE_DIM
+
+
+@dataclass(frozen=True)
+class SimFrames:
+    """What n tables show at one moment.
+
+    Attributes:
+        image_static: (n, h, w, 3) uint8 static camera, None when the frames were not rendered.
+        image_gripper: (n, h, w, 3) uint8 wrist camera, None when the frames were not rendered.
+        robot_obs: (n, 15) float64, CALVIN's robot vector.
+        scene_state: (n, 24) float64, CALVIN's scene vector.
+    """
+
+    image_static: NDArray[np.uint8] | None
+    image_gripper: NDArray[np.uint8] | None
+    robot_obs: NDArray[np.float64]
+    scene_state: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.robot_obs)
+
+
+def frames_of(observations: Sequence[dict[str, Any]]) -> SimFrames:
+    """Stack observations of `PlayTableEnv` into one `SimFrames`; images only where all have them."""
+    rendered = bool(observations) and all(obs["rgb_obs"] for obs in observations)
+    return SimFrames(
+        image_static=np.stack([o["rgb_obs"]["rgb_static"] for o in observations]) if rendered else None,
+        image_gripper=np.stack([o["rgb_obs"]["rgb_gripper"] for o in observations]) if rendered else None,
+        robot_obs=np.array([o["robot_obs"] for o in observations], np.float64).reshape(-1, ROBOT_OBS_DIM),
+        scene_state=np.array([o["scene_obs"] for o in observations], np.float64).reshape(-1, SCENE_STATE_DIM),
+    )
+
+
+def gather_frames(
+    n: int, parts: Sequence[SimFrames], rows: Sequence[NDArray[np.int64]], last: SimFrames | None
+) -> SimFrames:
+    """Put parts of a batch of frames into their rows, over what those rows showed last.
+
+    Args:
+        n: Number of rows.
+        parts: Frames of some rows each; every image or none of a part is there.
+        rows: (len(part),) row numbers of each part.
+        last: The n frames before; None at the beginning.
+
+    Returns:
+        The n frames; a row in no part keeps its last frame and image, zeros if it had none.
+    """
+    robot = np.zeros((n, ROBOT_OBS_DIM)) if last is None else last.robot_obs.copy()
+    scene = np.zeros((n, SCENE_STATE_DIM)) if last is None else last.scene_state.copy()
+    for part, row in zip(parts, rows, strict=True):
+        robot[row], scene[row] = part.robot_obs, part.scene_state
+    return SimFrames(
+        _gather_images(n, [p.image_static for p in parts], rows, None if last is None else last.image_static),
+        _gather_images(
+            n, [p.image_gripper for p in parts], rows, None if last is None else last.image_gripper
+        ),
+        robot,
+        scene,
+    )
+
+
+def _gather_images(
+    n: int,
+    parts: Sequence[NDArray[np.uint8] | None],
+    rows: Sequence[NDArray[np.int64]],
+    last: NDArray[np.uint8] | None,
+) -> NDArray[np.uint8] | None:
+    drawn = [(part, row) for part, row in zip(parts, rows, strict=True) if part is not None]
+    if not drawn:
+        return last
+    images = np.zeros((n, *drawn[0][0].shape[1:]), np.uint8) if last is None else last.copy()
+    for part, row in drawn:
+        images[row] = part
+    return images
+
+
+def copy_frames(frames: SimFrames) -> SimFrames:
+    """The same frames in arrays of their own."""
+    return SimFrames(
+        None if frames.image_static is None else frames.image_static.copy(),
+        None if frames.image_gripper is None else frames.image_gripper.copy(),
+        frames.robot_obs.copy(),
+        frames.scene_state.copy(),
+    )

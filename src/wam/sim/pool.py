@@ -1,0 +1,237 @@
+"""Many play tables at once, in lockstep: several environments in each of a few worker processes."""
+
+import contextlib
+import multiprocessing
+import signal
+import traceback
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wam.contracts import ACTION_DIM
+from wam.sim.config import SimConfig
+from wam.sim.env import PlayTableEnv
+from wam.sim.frames import SimFrames, copy_frames, frames_of, gather_frames
+from wam.tasks.starts import Start
+
+__all__ = ["SimFrames", "SimPool", "SimWorkerError"]
+
+JOIN_SECONDS = 5.0
+"""How long a worker may take to leave after it was asked to, before it is ended by force."""
+
+
+class SimWorkerError(RuntimeError):
+    """A worker process of a pool failed; the message holds its own traceback."""
+
+
+class _EnvGroup:
+    """The environments of one process; grown when more starts than ever before are asked for."""
+
+    def __init__(self, config: SimConfig) -> None:
+        self._config = config
+        self._envs: list[PlayTableEnv] = []
+
+    def reset(self, starts: Sequence[Start], render: bool) -> SimFrames:
+        while len(self._envs) < len(starts):
+            self._envs.append(PlayTableEnv(self._config, render=render))
+        observations = []
+        for env, start in zip(self._envs, starts, strict=False):
+            env.rendering = render
+            observations.append(env.reset(options={"start": start})[0])
+        return frames_of(observations)
+
+    def step(self, rows: NDArray[np.int64], actions: NDArray[np.float64], render: bool) -> SimFrames:
+        observations = []
+        for row, action in zip(rows, actions, strict=True):
+            env = self._envs[row]
+            env.rendering = render
+            observations.append(env.step(action)[0])
+        return frames_of(observations)
+
+    def close(self) -> None:
+        for env in self._envs:
+            env.close()
+        self._envs.clear()
+
+
+def _serve(connection: Connection, config: SimConfig) -> None:
+    """Answer requests until the parent asks to stop or is gone. Runs in the worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    group = _EnvGroup(config)
+    try:
+        while True:
+            try:
+                request = connection.recv()
+            except EOFError:
+                return
+            if request is None:
+                return
+            try:
+                method, *arguments = request
+                answer = getattr(group, method)(*arguments)
+            except Exception:  # noqa: BLE001 - raised again in the parent, with this traceback
+                connection.send((False, traceback.format_exc()))
+            else:
+                connection.send((True, answer))
+    finally:
+        group.close()
+
+
+class _Worker:
+    """One process and the pipe to it."""
+
+    def __init__(self, config: SimConfig, index: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process: BaseProcess = context.Process(
+            target=_serve, args=(theirs, config), name=f"sim-{index}", daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    def send(self, *request: Any) -> None:
+        try:
+            self._connection.send(request)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise SimWorkerError(self._death()) from error
+
+    def receive(self) -> SimFrames:
+        try:
+            succeeded, answer = self._connection.recv()
+        except (EOFError, ConnectionResetError) as error:
+            raise SimWorkerError(self._death()) from error
+        if not succeeded:
+            raise SimWorkerError(f"simulator worker {self._process.name} failed:\n{answer}")
+        frames: SimFrames = answer
+        return frames
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # it may be gone already
+            self._connection.send(None)
+        self._connection.close()
+        self._process.join(JOIN_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+    def _death(self) -> str:
+        self._process.join(JOIN_SECONDS)
+        return (
+            f"simulator worker {self._process.name} died with exit code {self._process.exitcode}; "
+            "if it was killed for memory (-9), use fewer starts or workers at a time"
+        )
+
+
+class SimPool:
+    """Steps many tables in lockstep; the same numbers for any number of workers.
+
+    Start i lives in worker ``i % workers``; every reset is a full reload, so frames depend on starts and
+    actions alone. Use as a context manager: leaving it ends the workers, also after an error.
+
+    Args:
+        config: The simulator.
+        workers: Processes; 0 runs everything inside this process.
+
+    Attributes:
+        closed: Whether the pool was closed, by its user or after a worker failed.
+    """
+
+    def __init__(self, config: SimConfig, *, workers: int) -> None:
+        if workers < 0:
+            raise ValueError(f"workers must be at least 0 (0: in this process), got {workers}")
+        self._inline = _EnvGroup(config) if workers == 0 else None
+        self._workers = [_Worker(config, index) for index in range(workers)]
+        self._frames: SimFrames | None = None
+        self.closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker processes and free the environments; safe to call twice."""
+        self.closed = True
+        if self._inline is not None:
+            self._inline.close()
+        for worker in self._workers:
+            worker.close()
+        self._workers = []
+        self._frames = None
+
+    def reset(self, starts: Sequence[Start], *, render: bool) -> SimFrames:
+        """Put each start on a table of its own.
+
+        Args:
+            starts: n starts.
+            render: Whether to draw both cameras.
+
+        Returns:
+            The n first frames.
+
+        Raises:
+            ValueError: No starts.
+            SimWorkerError: A worker failed; the pool is closed.
+        """
+        if not starts:
+            raise ValueError("reset needs at least one start, got none")
+        if self._inline is not None:
+            self._frames = self._inline.reset(starts, render)
+            return copy_frames(self._frames)
+        count = len(self._workers)
+        rows = [np.arange(k, len(starts), count) for k in range(count)]
+        requests = [("reset", list(starts[k::count]), render) for k in range(count)]
+        self._frames = gather_frames(len(starts), self._ask(requests), rows, None)
+        return copy_frames(self._frames)
+
+    def step(self, actions: NDArray[np.floating], *, active: NDArray[np.bool_], render: bool) -> SimFrames:
+        """Take one control step (1/30 s) on the active tables.
+
+        Args:
+            actions: (n, 7) relative actions in [-1, 1].
+            active: (n,) bool; a table that is not active keeps its last frame.
+            render: Whether to draw both cameras of the active tables.
+
+        Returns:
+            n frames; rows of inactive tables repeat their last known frame (images too).
+
+        Raises:
+            ValueError: Wrong shapes, or a pool that was not reset.
+            SimWorkerError: A worker failed; the pool is closed.
+        """
+        last = self._frames
+        if last is None:
+            raise ValueError("the pool has no tables yet: call reset(starts) before step")
+        n = len(last)
+        if np.shape(actions) != (n, ACTION_DIM) or np.shape(active) != (n,):
+            raise ValueError(
+                f"need actions ({n}, {ACTION_DIM}) and active ({n},) for {n} tables, "
+                f"got {np.shape(actions)} and {np.shape(active)}"
+            )
+        moves: NDArray[np.float64] = np.asarray(actions, np.float64)
+        running = np.flatnonzero(active)
+        if self._inline is not None:
+            parts, rows = [self._inline.step(running, moves[running], render)], [running]
+        else:
+            count = len(self._workers)
+            rows = [running[running % count == k] for k in range(count)]
+            parts = self._ask([("step", part // count, moves[part], render) for part in rows])
+        self._frames = gather_frames(n, parts, rows, last)
+        return copy_frames(self._frames)
+
+    def _ask(self, requests: Sequence[tuple[Any, ...]]) -> list[SimFrames]:
+        try:
+            for worker, request in zip(self._workers, requests, strict=True):
+                worker.send(*request)
+            return [worker.receive() for worker in self._workers]
+        except BaseException:
+            self.close()  # an answer may be under way: the pipes cannot be trusted any more
+            raise

@@ -1,0 +1,115 @@
+"""The table with its furniture, lights and blocks: CALVIN's 24-d scene state in and out."""
+
+import numpy as np
+import pybullet
+from numpy.typing import NDArray
+
+from wam.contracts import SCENE_STATE_DIM
+from wam.sim import constants as c
+from wam.sim.assets.source import Assets
+from wam.sim.client import Client
+from wam.sim.entities import Block, Light, SlidingJoint, Trigger
+from wam.sim.layout import Layout
+
+_JOINTS = (
+    ("base__slide", c.SLIDE_LIMITS),
+    ("base__drawer", c.DRAWER_LIMITS),
+    ("base__button", c.BUTTON_LIMITS),
+    ("base__switch", c.SWITCH_LIMITS),
+)
+"""In the order of the scene state."""
+_BUTTON, _SWITCH, _BULB, _LED, _BLOCKS = 2, 3, 4, 5, 6
+
+
+class Scene:
+    """Everything that stands on or around the table in one client.
+
+    Attributes:
+        table: PyBullet's body id of the table.
+        links: Index of each link of the table by name.
+        blocks: Red, blue and pink block.
+    """
+
+    def __init__(self, client: Client, assets: Assets, layout: Layout) -> None:
+        self._client = client
+        self.blocks = [self._load_block(str(path), assets.scale) for path in assets.blocks()]
+        self.table: int = client.loadURDF(
+            str(assets.table(layout)), useFixedBase=True, globalScaling=assets.scale
+        )
+        self.floor = self._make_floor()
+        names = {}
+        self.links: dict[str, int] = {}
+        for i in range(client.getNumJoints(self.table)):
+            info = client.getJointInfo(self.table, i)
+            names[info[1].decode()] = i
+            self.links[info[12].decode()] = i
+        self.joints = [
+            SlidingJoint(client, self.table, names[name], limits, springs=name == "base__button")
+            for name, limits in _JOINTS
+        ]
+        self._indices = [joint.joint for joint in self.joints]
+        for index in self._indices:
+            client.changeDynamics(self.table, index, jointDamping=0.0, linearDamping=0.0, angularDamping=0.0)
+        off = assets.light_off
+        self.bulb = Light(client, self.table, self.links["light_link"], off=off, on=assets.bulb_on)
+        self.led = Light(client, self.table, self.links["led_link"], off=off, on=assets.led_on)
+        self.button = Trigger(c.BUTTON_TRIGGER)
+        self.switch = Trigger(c.SWITCH_TRIGGER)
+
+    def _load_block(self, path: str, scale: float) -> Block:
+        return Block(self._client, self._client.loadURDF(path, globalScaling=scale))
+
+    def _make_floor(self) -> int:
+        """An unseen floor at z = 0; the speck gives PyBullet something to draw other than its checkers."""
+        plane = self._client.createCollisionShape(pybullet.GEOM_PLANE)
+        speck = self._client.createVisualShape(pybullet.GEOM_BOX, halfExtents=(1e-4, 1e-4, 1e-4))
+        body: int = self._client.createMultiBody(0, plane, speck, basePosition=(0, 0, 0))
+        return body
+
+    def reset(self, state: NDArray[np.float64]) -> None:
+        """Restore a scene state (24,), with the logic of button and switch as their joints say.
+
+        Lights are taken as given, so a light that disagrees with its switch (CALVIN's data has some)
+        stays until the switch next changes; a button held down does not toggle the LED again.
+        """
+        for joint, position in zip(self.joints, state[:4].tolist(), strict=True):
+            joint.reset(position)
+        self.bulb.set(bool(state[_BULB] > 0.5))
+        self.led.set(bool(state[_LED] > 0.5))
+        self.button.reset(float(state[_BUTTON]))
+        self.switch.reset(float(state[_SWITCH]))
+        for block, pose in zip(self.blocks, state[_BLOCKS:].reshape(-1, 6), strict=True):
+            block.reset(pose)
+
+    def enforce_limits(self) -> None:
+        """Bring every joint of the furniture back into its range; after every physics step."""
+        states = self._client.getJointStates(self.table, self._indices)
+        for joint, (position, velocity, *_) in zip(self.joints, states, strict=True):
+            joint.enforce(position, velocity)
+
+    def update_lights(self) -> None:
+        """Let switch and button act on bulb and LED; after every control step."""
+        states = self._client.getJointStates(self.table, self._indices)
+        if self.switch.update(states[_SWITCH][0]):
+            self.bulb.set(self.switch.is_active)
+        if self.button.update(states[_BUTTON][0]) and self.button.is_active:
+            self.led.set(not self.led.is_on)
+
+    def logic(self) -> tuple[bool, bool, bool, bool]:
+        """What the physics does not know: bulb, LED, button pressed, switch up."""
+        return self.bulb.is_on, self.led.is_on, self.button.is_active, self.switch.is_active
+
+    def set_logic(self, logic: tuple[bool, bool, bool, bool]) -> None:
+        """Restore what `logic` returned."""
+        self.bulb.set(logic[0])
+        self.led.set(logic[1])
+        self.button.is_active, self.switch.is_active = logic[2], logic[3]
+
+    def observe(self) -> NDArray[np.float64]:
+        """CALVIN's scene_obs, shape (24,): slide, drawer, button, switch (m), bulb, LED, block poses."""
+        state = np.empty(SCENE_STATE_DIM)
+        state[:4] = [joint[0] for joint in self._client.getJointStates(self.table, self._indices)]
+        state[_BULB], state[_LED] = self.bulb.is_on, self.led.is_on
+        for i, block in enumerate(self.blocks):
+            state[_BLOCKS + 6 * i : _BLOCKS + 6 * i + 6] = block.pose()
+        return state
