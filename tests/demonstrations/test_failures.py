@@ -27,9 +27,9 @@ def arrays():
 def test_every_start_gives_every_kind(arrays):
     attempts = read_attempts(arrays)
     table = attempts.table
-    assert table.task.tolist() == ["open_drawer"] * 7 + ["turn_on_led"] * 7
-    assert table.kind.tolist() == [*KINDS[1:], *KINDS] * 2
-    assert table.role.tolist() == (["train"] * 3 + ["held_out"] * 4) * 2
+    assert table.task.tolist() == ["open_drawer"] * 8 + ["turn_on_led"] * 8
+    assert table.kind.tolist() == [*KINDS] * 4
+    assert table.role.tolist() == (["train"] * 4 + ["held_out"] * 4) * 2
     assert (table.end_row - table.start_row + 1).sum() == attempts.episodes.num_frames
     assert attempts.episodes.image_static.shape[1:] == (64, 64, 3)
 

@@ -1,36 +1,18 @@
 import numpy as np
 import pandas as pd
 import pytest
+from reward_frames import make_set
 
 from wam.demonstrations.replay_labels import label_recorded
 from wam.demonstrations.reward_sets import (
-    BEFORE,
     IMAGINED,
     REAL,
-    RewardSet,
     concatenate,
-    detection_table,
-    held_out_set,
     imagined_features,
     labelled_features,
-    nearest_unused,
     training_set,
 )
 from wam.world_model.featurize import featurize_segments
-
-
-def make_set(labels, *, kind="real", episode=None, tcp=None):
-    labels = np.array(labels, bool)
-    proprio = np.zeros((len(labels), 18), np.float32)
-    if tcp is not None:
-        proprio[:, 0] = tcp
-    return RewardSet(
-        feat=np.arange(len(labels), dtype=np.float32)[:, None],
-        proprio=proprio,
-        label=labels,
-        episode=np.zeros(len(labels), np.int64) if episode is None else np.array(episode),
-        kind=np.full(len(labels), kind),
-    )
 
 
 @pytest.fixture
@@ -73,6 +55,36 @@ def test_imagined_frames_carry_the_label_of_the_frame_they_imagine(world_model, 
     assert set(imagined.kind) == {IMAGINED}
 
 
+def test_every_frame_carries_the_first_feature_of_its_segment_and_context(world_model, demos):
+    features, _ = demos
+    for frames in (labelled_features(*demos), imagined_features(world_model, *demos, seed=0)):
+        for episode in range(6):
+            segment, context = divmod(episode, 3)
+            first = (features["segment"] == segment) & (features["context"] == context)
+            first &= features["step"] == 0
+            starts = frames.start_feat[frames.episode == episode]
+            np.testing.assert_array_equal(starts, np.repeat(features["feat"][first], len(starts), axis=0))
+
+
+def test_starts_stay_with_their_frames_in_a_training_set(world_model, demos):
+    parts = [labelled_features(*demos), imagined_features(world_model, *demos, seed=0)]
+    whole = training_set(parts, seed=1, negatives=3)
+    before = concatenate(parts)
+    for frame in range(0, len(whole), 7):
+        source = np.flatnonzero((before.feat == whole.feat[frame]).all(1))
+        assert (before.start_feat[source] == whole.start_feat[frame]).all(1).any()
+    joined = whole.inputs(sees_start=True)
+    np.testing.assert_array_equal(joined, np.concatenate([whole.feat, whole.start_feat], axis=1))
+    np.testing.assert_array_equal(whole.inputs(sees_start=False), whole.feat)
+
+
+def test_features_without_the_first_frame_stop(demos):
+    features, labels = demos
+    late = features["step"] > 0
+    with pytest.raises(ValueError, match="6 of 6 episodes lack the feature of their first frame"):
+        labelled_features({name: values[late] for name, values in features.items()}, labels)
+
+
 def test_a_training_set_is_balanced_and_repeats(world_model, demos):
     parts = [labelled_features(*demos), imagined_features(world_model, *demos, seed=0)]
     whole = training_set(parts, seed=1, negatives=3)
@@ -92,69 +104,3 @@ def test_a_training_set_needs_both_labels():
 def test_episodes_of_parts_stay_apart():
     whole = concatenate([make_set([True] * 2, episode=[0, 1]), make_set([False] * 2, episode=[0, 1])])
     assert whole.episode.tolist() == [0, 1, 2, 3]
-
-
-def test_pairs_are_nearest_and_distinct():
-    chosen, distance = nearest_unused(np.array([[0.0], [0.1]]), np.array([[5.0], [0.2], [0.05]]))
-    assert chosen.tolist() == [2, 1]
-    np.testing.assert_allclose(distance, [0.05, 0.1])
-
-
-def test_more_points_than_candidates_stop():
-    with pytest.raises(ValueError, match="cannot be paired"):
-        nearest_unused(np.zeros((3, 1)), np.zeros((2, 1)))
-
-
-def test_held_out_failures_are_at_the_poses_of_the_successes():
-    successes = make_set([False] * 8 + [True] * 4, kind="full", tcp=np.arange(12) / 100)
-    misses = make_set([False] * 40, kind="short", tcp=np.arange(40) / 100 + 0.001)
-    held_out = held_out_set(successes, misses, seed=0, negatives=5)
-    frames = held_out.frames
-    assert frames.label.sum() == 4
-    assert (~frames.label).sum() >= frames.label.sum()
-    near = np.sort(frames.proprio[frames.kind == "short", 0])
-    np.testing.assert_allclose(near, np.arange(8, 12) / 100 + 0.001, atol=1e-6)
-    assert held_out.match_summary() == pytest.approx(
-        {"pairs": 4, "median_m": 0.001, "p90_m": 0.001}, abs=1e-6
-    )
-    assert (frames.kind == BEFORE).sum() == 5
-
-
-def test_successes_are_dropped_where_near_misses_run_short():
-    held_out = held_out_set(make_set([True] * 9), make_set([False] * 3 + [True] * 3, kind="short"), seed=0)
-    assert held_out.frames.label.sum() == 3
-    assert (held_out.frames.kind == "short").sum() == 3
-
-
-def test_successes_are_dealt_evenly_over_the_kinds():
-    near, far = (
-        make_set([False] * 30, kind="redundant"),
-        make_set([False] * 30, kind="beside", tcp=np.full(30, 0.1)),
-    )
-    frames = held_out_set(make_set([True] * 10), concatenate([near, far]), seed=0).frames
-    assert (frames.kind == "redundant").sum() == (frames.kind == "beside").sum() == 5
-
-
-def test_a_held_out_set_needs_both():
-    with pytest.raises(ValueError, match="got 0 and 2 frames"):
-        held_out_set(make_set([False] * 4), make_set([False] * 2), seed=0)
-
-
-def test_detection_by_kind():
-    frames = concatenate(
-        [
-            make_set([True] * 4, kind="full"),
-            make_set([False] * 4, kind="short"),
-            make_set([False] * 2, kind="beside"),
-        ]
-    )
-    predicted = np.array([True, True, True, False, True, False, False, False, False, False])
-    table = detection_table(frames, predicted, undecidable=["short"]).set_index("kind")
-    assert table.loc["all", "precision"] == pytest.approx(0.75)
-    assert table.loc["all", "recall"] == pytest.approx(0.75)
-    assert table.loc["decidable", "precision"] == 1.0
-    assert table.loc["decidable", "recall"] == pytest.approx(0.75)
-    assert table.loc["short", "false_positive_rate"] == pytest.approx(0.25)
-    assert table.loc["beside", "false_positive_rate"] == 0.0
-    assert np.isnan(table.loc["full", "false_positive_rate"])
-    assert table.loc["all", ["positives", "negatives"]].tolist() == [4, 6]

@@ -4,6 +4,7 @@ import torch
 
 from wam.reward.classifier import RewardClassifier
 from wam.reward.config import ClassifierConfig, RewardTrainingConfig
+from wam.reward.inputs import classifier_input, input_width, with_start
 from wam.reward.losses import supervised_contrastive
 from wam.reward.metrics import precision_recall
 from wam.reward.train import RewardObjective, detection_quality, train_classifier
@@ -12,7 +13,8 @@ from wam.training.config import OptimizerConfig
 
 
 def make_config(**changes: object) -> ClassifierConfig:
-    page = {"encoder_hidden": 16, "embed_dim": 8, "head_hidden": 16, "standardize": True}
+    page = {"encoder_hidden": 16, "embed_dim": 8, "head_hidden": 16, "sees_start": False}
+    page |= {"standardize": True}
     return ClassifierConfig(**(page | changes))
 
 
@@ -29,9 +31,43 @@ def make_data(n: int = 300, positive: float = 0.2) -> tuple[np.ndarray, np.ndarr
     return feat * 5 + 2, label
 
 
-def test_published_size():
-    page = ClassifierConfig(encoder_hidden=1024, embed_dim=256, head_hidden=1024, standardize=False)
-    assert sum(p.numel() for p in RewardClassifier(2048, page).parameters()) == 2_625_794
+@pytest.mark.parametrize(("sees_start", "size"), [(False, 2_625_794), (True, 2_625_794 + 2048 * 1024)])
+def test_published_size_and_that_with_the_start(sees_start, size):
+    page = make_config(
+        encoder_hidden=1024, embed_dim=256, head_hidden=1024, standardize=False, sees_start=sees_start
+    )
+    classifier = RewardClassifier(2048, page)
+    assert classifier.feat_dim == 2048
+    assert sum(p.numel() for p in classifier.parameters()) == size
+
+
+def test_the_start_stands_behind_the_feature():
+    feat, start = torch.randn(2, 3, 4), torch.randn(2, 1, 4)
+    joined = with_start(feat, start)
+    assert joined.shape == (2, 3, 8)
+    assert torch.equal(joined[..., :4], feat)
+    assert torch.equal(joined[..., 4:], start.expand(2, 3, 4))
+    assert classifier_input(feat, start, sees_start=False) is feat
+    assert [input_width(4, sees_start=sees) for sees in (False, True)] == [4, 8]
+
+
+@pytest.mark.parametrize(("sees_start", "least", "most"), [(True, 0.95, 1.0), (False, 0.0, 0.8)])
+def test_a_change_since_the_start_shows_only_beside_the_start(sees_start, least, most):
+    rng = np.random.default_rng(0)
+    start, feat = rng.normal(size=(2, 2000, 3)).astype(np.float32)
+    label = feat[:, 0] - start[:, 0] > 0.5
+    inputs = classifier_input(torch.from_numpy(feat), torch.from_numpy(start), sees_start=sees_start).numpy()
+    classifier, _ = train_classifier(
+        inputs[:1000], label[:1000], make_config(sees_start=sees_start), make_training(steps=400), seed=0
+    )
+    assert classifier.feat_dim == 3
+    assert least <= detection_quality(classifier, inputs[1000:], label[1000:]).accuracy <= most
+
+
+def test_inputs_that_are_not_two_features_are_refused():
+    feat, label = make_data()
+    with pytest.raises(ValueError, match="sees_start is on, but inputs are 9 wide"):
+        train_classifier(feat[:, :9], label, make_config(sees_start=True), make_training(), seed=0)
 
 
 @pytest.mark.parametrize("self_positive", [True, False])
@@ -116,12 +152,14 @@ def test_decision_is_the_larger_logit_or_a_threshold():
     assert torch.equal(strict.predict(feat), logits.softmax(-1)[..., 1] > 0.6)
 
 
-def test_checkpoint_round_trip(tmp_path):
-    classifier = RewardClassifier(10, make_config(threshold=0.7))
-    classifier.fit_input(torch.randn(30, 10) * 4)
+@pytest.mark.parametrize("sees_start", [False, True])
+def test_checkpoint_round_trip(tmp_path, sees_start):
+    classifier = RewardClassifier(10, make_config(threshold=0.7, sees_start=sees_start))
+    width = input_width(10, sees_start=sees_start)
+    classifier.fit_input(torch.randn(30, width) * 4)
     save_checkpoint(tmp_path / "c", classifier.to_checkpoint())
     back = RewardClassifier.from_checkpoint(load_checkpoint(tmp_path / "c"))
-    feat = torch.randn(5, 10)
+    feat = torch.randn(5, width)
     assert torch.equal(back.success_logit(feat), classifier.success_logit(feat))
     assert back.config == classifier.config
 

@@ -35,14 +35,18 @@ class LineWorld(nn.Module):
         return RSSMState(torch.stack((x, action[:, -1]), -1), stoch)
 
 
-def make_classifier() -> RewardClassifier:
-    """Says success where ``x`` is above the goal."""
-    page = ClassifierConfig(encoder_hidden=1, embed_dim=1, head_hidden=1, standardize=False)
+def make_classifier(*, sees_start: bool = False) -> RewardClassifier:
+    """Says success where ``x``, or with the start the change of ``x`` since then, is above the goal."""
+    page = ClassifierConfig(
+        encoder_hidden=1, embed_dim=1, head_hidden=1, sees_start=sees_start, standardize=False
+    )
     classifier = RewardClassifier(FEAT, page)
     with torch.no_grad():
         for parameter in classifier.parameters():
             parameter.zero_()
         classifier.encoder[0].weight[0, 0] = 1
+        if sees_start:
+            classifier.encoder[0].weight[0, FEAT] = -1
         classifier.encoder[0].bias[0] = 10
         for layer in (classifier.encoder[2], classifier.head[0]):
             layer.weight[0, 0] = 1
@@ -87,6 +91,7 @@ def world() -> SimpleNamespace:
     return SimpleNamespace(
         model=LineWorld(),
         classifier=make_classifier(),
+        relative_classifier=make_classifier(sees_start=True),
         starts=make_starts(),
         policy=make_policy,
         config=make_config,

@@ -74,6 +74,45 @@ def test_ended_environments_restart_and_report_where_they_ended(world):
     assert truncated.tolist() == [True, True, False, False, False]
 
 
+def test_success_is_judged_beside_the_start_of_the_running_episode(world):
+    world.classifier = world.relative_classifier
+    env = make_env(world, num_envs=2, imagine_steps=12)
+    env.reset(options={"rows": torch.tensor([0, 19])})
+    outcomes = [env.step(chunks(1.0, envs=2)) for _ in range(3)]
+    # From -0.2 and from 0.2 alike, ten steps of 0.1 pass 0.9; the place alone would do for the second sooner.
+    assert [row[2].tolist() for row in outcomes] == [[False] * 2, [False] * 2, [True] * 2]
+
+
+def test_a_restarted_environment_is_judged_by_its_new_start(world):
+    world.classifier = world.relative_classifier
+    env = make_env(world, num_envs=2, imagine_steps=12)
+    env.reset(options={"rows": torch.tensor([0, 19])})
+    env.step(chunks(1.0, envs=2))
+    stay = chunks(1.0, envs=2)
+    stay[1] = 0.0
+    env.step(stay)
+    feat, _, terminated, truncated, info = env.step(stay)
+    assert (terminated.tolist(), truncated.tolist()) == ([True, False], [False, True])
+    begun = feat[:, 0].clone()
+    assert torch.equal(env._start_feat, world.starts.feat[info["start_row"]])
+    for expected in (False, False, True):
+        _, _, terminated, _, info = env.step(chunks(1.0, envs=2))
+        assert terminated.tolist() == [expected] * 2
+    assert (info["final_obs"][:, 0] - begun > world.goal).all()
+
+
+def test_environments_that_go_on_keep_their_start(world):
+    world.classifier = world.relative_classifier
+    env = make_env(world, num_envs=2, imagine_steps=16)
+    first, _ = env.reset(options={"rows": torch.tensor([0, 19])})
+    pushed = chunks(1.0, envs=2)
+    pushed[1] = 0.0
+    ended = [env.step(pushed)[4]["_final_obs"].tolist() for _ in range(3)]
+    assert ended[-1] == [True, False]
+    assert torch.equal(env._start_feat[1], first[1])
+    assert not torch.equal(env._start_feat[0], first[0])
+
+
 @pytest.mark.parametrize(("reward_steps", "found"), [("every", True), ("last", False)])
 def test_brief_success_inside_a_chunk(world, reward_steps, found):
     env = make_env(world, reward_steps=reward_steps, clip_action=False)
@@ -116,6 +155,9 @@ def test_misuse_is_named(world):
     env.reset()
     with pytest.raises(ValueError, match=r"expected \(5, 4, A\)"):
         env.step(chunks(0.0, envs=4))
+    world.starts = world.starts._replace(deter=torch.zeros(20, 3))
+    with pytest.raises(ValueError, match=r"features 4 wide.* 5 wide"):
+        make_env(world)
     world.starts = world.starts.rows(slice(0, 0))
     with pytest.raises(ValueError, match="no start states"):
         make_env(world)

@@ -1,25 +1,25 @@
-"""Training and held-out sets of the reward classifiers, of one task.
+"""Labelled features of one task: the frames that its reward classifier learns from.
 
-Training: expert segments (real features), the same segments imagined, and near misses, each balanced per
-episode. Held out: attempts from starts of their own seed that no classifier was trained on; every success is
-paired with a failure at a like arm pose, so that a classifier that reads the arm alone cannot do well.
+Expert segments (real features), the same segments imagined, and attempts of experts, both near misses and
+successes, real and imagined; each balanced per episode. What a classifier is judged on is in ``held_out``.
 
-Success of drawers and sliders is relative to the start of the attempt, but a classifier sees a single
-feature: an opening of 15 cm is a success from 0 cm and a failure from 6 cm, and a drawer pulled that was open
-before looks like one that was opened. Labels stay the oracle's; what the feature's memory of the start does
-not resolve shows up as error, listed by kind of failure.
+Success is relative to the start of the attempt: an opening of 15 cm is a success from 0 cm and a failure from
+6 cm, and a drawer pulled that was open before looks like one that was opened. So every frame also carries the
+feature of its episode's first frame, for classifiers that see it. Labels are the oracle's in any case; what a
+classifier cannot resolve shows up as error, listed by kind of failure.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from wam.demonstrations.balance import NEGATIVES_PER_EPISODE, balanced_rows
 from wam.demonstrations.imagined import imagine_demonstrations
-from wam.reward.metrics import precision_recall
+from wam.reward.inputs import classifier_input
 from wam.seeding import numpy_generator
 from wam.world_model.model import WorldModel
 
@@ -37,6 +37,8 @@ class RewardSet:
 
     Attributes:
         feat: (N, F) float32 features.
+        start_feat: (N, F) float32, the feature of the first frame of the same episode (segment or attempt, in
+            the same context); for imagined frames the filtered feature that imagination started from.
         proprio: (N, 18) float32 raw proprio; NaN where the frame was imagined and has none.
         label: (N,) bool, success by the oracle.
         episode: (N,) int64, episode within the set.
@@ -44,6 +46,7 @@ class RewardSet:
     """
 
     feat: NDArray[np.float32]
+    start_feat: NDArray[np.float32]
     proprio: NDArray[np.float32]
     label: NDArray[np.bool_]
     episode: NDArray[np.int64]
@@ -55,8 +58,18 @@ class RewardSet:
     def rows(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> "RewardSet":
         """The frames at some rows (or where a mask is True)."""
         return RewardSet(
-            self.feat[rows], self.proprio[rows], self.label[rows], self.episode[rows], self.kind[rows]
+            self.feat[rows],
+            self.start_feat[rows],
+            self.proprio[rows],
+            self.label[rows],
+            self.episode[rows],
+            self.kind[rows],
         )
+
+    def inputs(self, *, sees_start: bool) -> NDArray[np.float32]:
+        """What a classifier is shown of every frame, (N, F), or (N, 2F) with the start beside it."""
+        feat, start = torch.from_numpy(self.feat), torch.from_numpy(self.start_feat)
+        return np.asarray(classifier_input(feat, start, sees_start=sees_start).numpy(), np.float32)
 
     @property
     def real_only(self) -> "RewardSet":
@@ -75,6 +88,7 @@ def concatenate(sets: Sequence[RewardSet]) -> RewardSet:
     offsets = np.cumsum([0, *(int(part.episode.max(initial=-1)) + 1 for part in sets[:-1])])
     return RewardSet(
         feat=np.concatenate([part.feat for part in sets]),
+        start_feat=np.concatenate([part.start_feat for part in sets]),
         proprio=np.concatenate([part.proprio for part in sets]),
         label=np.concatenate([part.label for part in sets]),
         episode=np.concatenate([part.episode + at for part, at in zip(sets, offsets, strict=True)]),
@@ -97,7 +111,7 @@ def labelled_features(
         The labelled features, in the order of the rows.
 
     Raises:
-        ValueError: If a labelled segment has a feature at a step without a label.
+        ValueError: If a labelled segment has a feature at a step without a label, or none of its first frame.
     """
     segment, step = np.asarray(features["segment"], np.int64), np.asarray(features["step"], np.int64)
     kept = np.isin(segment, labels["segment"].unique())
@@ -110,20 +124,36 @@ def labelled_features(
         )
     context = np.asarray(features["context"], np.int64)[kept]
     _, episode = np.unique(np.stack([segment[kept], context]), axis=1, return_inverse=True)
+    episode = episode.reshape(-1).astype(np.int64)
+    feat = np.asarray(features["feat"], np.float32)[kept]
     kind = [REAL if kinds is None else kinds[int(number)] for number in segment[kept]]
     return RewardSet(
-        feat=np.asarray(features["feat"], np.float32)[kept],
+        feat=feat,
+        start_feat=feat[_first_rows(episode, step[kept])[episode]],
         proprio=np.asarray(features["proprio"], np.float32)[kept],
         label=found.to_numpy(np.bool_),
-        episode=episode.reshape(-1).astype(np.int64),
+        episode=episode,
         kind=np.array(kind, np.str_),
     )
+
+
+def _first_rows(episode: NDArray[np.int64], step: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Row of step 0 of every episode."""
+    first = np.full(int(episode.max(initial=-1)) + 1, -1, np.int64)
+    rows = np.flatnonzero(step == 0)
+    first[episode[rows]] = rows
+    if (first < 0).any():
+        raise ValueError(
+            f"{int((first < 0).sum())} of {len(first)} episodes lack the feature of their first frame, which "
+            "success is relative to; featurize whole segments"
+        )
+    return first
 
 
 def imagined_features(
     world_model: WorldModel, features: SegmentFeatures, labels: pd.DataFrame, *, seed: int
 ) -> RewardSet:
-    """Imagine every labelled demonstration, in every context, with the recorded labels.
+    """Imagine every labelled segment, in every context, with the recorded labels.
 
     Args:
         world_model: In evaluation mode.
@@ -132,7 +162,7 @@ def imagined_features(
         seed: Of the latent samples.
 
     Returns:
-        T - 1 imagined frames per demonstration.
+        T - 1 imagined frames per segment and context.
     """
     real = labelled_features(features, labels)
     kept = np.isin(np.asarray(features["segment"], np.int64), labels["segment"].unique())
@@ -147,6 +177,7 @@ def imagined_features(
     source = np.array([members[d][t] for d, t in zip(imagined.demonstration, imagined.step, strict=True)])
     return RewardSet(
         feat=imagined.feat,
+        start_feat=real.start_feat[source],
         proprio=np.full((len(source), real.proprio.shape[1]), np.nan, np.float32),
         label=real.label[source],
         episode=imagined.demonstration,
@@ -161,9 +192,9 @@ def balanced(frames: RewardSet, *, seed: int, negatives: int = NEGATIVES_PER_EPI
 
 
 def training_set(
-    parts: Sequence[RewardSet], *, seed: int, negatives: int = NEGATIVES_PER_EPISODE
+    parts: Iterable[RewardSet], *, seed: int, negatives: int = NEGATIVES_PER_EPISODE
 ) -> RewardSet:
-    """Balance real, imagined and near-miss frames alike, and put them together.
+    """Balance every part per episode, and put them together.
 
     Raises:
         ValueError: If no frame is a success, or none a failure.
@@ -175,115 +206,3 @@ def training_set(
             "a classifier needs both; look at the replay success of the segments"
         )
     return whole
-
-
-@dataclass(frozen=True)
-class HeldOutSet:
-    """What classifiers are judged on.
-
-    Attributes:
-        frames: Successes, near misses at like arm poses, and frames before success.
-        pair_distance: (P,) TCP distance (m) from each success to the near miss it is paired with.
-    """
-
-    frames: RewardSet
-    pair_distance: NDArray[np.float64]
-
-    def match_summary(self) -> dict[str, float]:
-        """How like the arm poses are: pairs, and median and 90th percentile of the TCP distance (m)."""
-        median, high = np.quantile(self.pair_distance, [0.5, 0.9])
-        return {"pairs": float(len(self.pair_distance)), "median_m": float(median), "p90_m": float(high)}
-
-
-def held_out_set(
-    successes: RewardSet, near_misses: RewardSet, *, seed: int, negatives: int = NEGATIVES_PER_EPISODE
-) -> HeldOutSet:
-    """Pair every success with the nearest unused near miss, and add frames from before each success.
-
-    Successes are dealt out evenly over the kinds of near misses: by distance alone the full motion made in
-    vain, which ends exactly where a success ends, would take nearly all pairs. At least as many failures as
-    successes: where a kind has too few frames, successes dealt to it are dropped.
-
-    Args:
-        successes: Frames of held-out attempts that succeeded.
-        near_misses: Frames of held-out attempts that failed; only failures are used.
-        seed: Of the order of pairing and of the frames before success.
-        negatives: Frames before success that are added per successful attempt.
-
-    Raises:
-        ValueError: If there is no success or no near miss.
-    """
-    rng = numpy_generator(seed, "held_out_set")
-    positive, failed = np.flatnonzero(successes.label), np.flatnonzero(~near_misses.label)
-    if len(positive) == 0 or len(failed) == 0:
-        raise ValueError(
-            f"a held-out set needs successes and near misses, got {len(positive)} and {len(failed)} frames; "
-            "record more held-out attempts"
-        )
-    kinds = np.unique(near_misses.kind[failed])
-    parts, distances = [], []
-    for kind, share in zip(kinds, np.array_split(rng.permutation(positive), len(kinds)), strict=True):
-        candidates = failed[near_misses.kind[failed] == kind]
-        dealt = share[: len(candidates)]
-        partner, distance = nearest_unused(successes.proprio[dealt, :3], near_misses.proprio[candidates, :3])
-        parts += [successes.rows(dealt), near_misses.rows(candidates[partner])]
-        distances.append(distance)
-    before = balanced_rows(successes.episode, successes.label, rng=rng, negatives=negatives)
-    early = successes.rows(before[~successes.label[before]])
-    parts.append(replace(early, kind=np.full(len(early), BEFORE)))
-    return HeldOutSet(concatenate(parts), np.concatenate(distances))
-
-
-def nearest_unused(
-    points: NDArray[np.floating], candidates: NDArray[np.floating]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Pair points with candidates one to one, each taking the nearest that is left, in the order given.
-
-    Args:
-        points: (P, d).
-        candidates: (Q, d), Q >= P.
-
-    Returns:
-        Index of each point's candidate (P,) int64, and the distances (P,).
-
-    Raises:
-        ValueError: If there are fewer candidates than points.
-    """
-    if len(candidates) < len(points):
-        raise ValueError(f"{len(points)} points cannot be paired with only {len(candidates)} candidates")
-    distance = np.linalg.norm(points[:, None].astype(np.float64) - candidates[None], axis=-1)
-    chosen, apart = np.zeros(len(points), np.int64), np.zeros(len(points))
-    for row in range(len(points)):
-        chosen[row] = int(distance[row].argmin())
-        apart[row] = distance[row, chosen[row]]
-        distance[:, chosen[row]] = np.inf
-    return chosen, apart
-
-
-def detection_table(
-    frames: RewardSet, predicted: NDArray[np.bool_], *, undecidable: Collection[str] = ()
-) -> pd.DataFrame:
-    """How well successes are detected, in all and by kind of frame.
-
-    Args:
-        frames: A held-out set.
-        predicted: (N,) decisions.
-        undecidable: Kinds that no single picture can tell from a success (``failures.undecidable_kinds``).
-
-    Returns:
-        Columns kind, positives, negatives, precision, recall, false_positive_rate (NaN where undefined). Row
-        ``all`` counts everything, row ``decidable`` leaves the undecidable kinds out, one row per kind
-        follows.
-    """
-    kinds = frames.kind.tolist()
-    groups = {"all": np.ones(len(frames), np.bool_), "decidable": ~np.isin(frames.kind, list(undecidable))}
-    groups |= {kind: frames.kind == kind for kind in dict.fromkeys(kinds)}
-    lines = []
-    for name, rows in groups.items():
-        counts = precision_recall(frames.label[rows], predicted[rows])
-        negatives = counts.false_positive + counts.true_negative
-        positives = counts.true_positive + counts.false_negative
-        rate = counts.false_positive / negatives if negatives else None
-        lines.append((name, positives, negatives, counts.precision, counts.recall, rate))
-    columns = ["kind", "positives", "negatives", "precision", "recall", "false_positive_rate"]
-    return pd.DataFrame(lines, columns=columns).astype(dict.fromkeys(columns[3:], float))

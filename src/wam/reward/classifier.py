@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from wam.contracts import LossOutput, config_from_dict, config_to_dict
 from wam.nn.standardizer import Standardizer
 from wam.reward.config import ClassifierConfig
+from wam.reward.inputs import classifier_input, input_width
 from wam.reward.losses import supervised_contrastive
 from wam.training.checkpoint import Checkpoint
 
@@ -19,20 +20,22 @@ class RewardClassifier(nn.Module):
     """Two classes, unsolved and solved, from one frame's features (or any other vector).
 
     Encoder and head are two layers each; the contrastive term shapes the embedding between them. 2,625,794
-    parameters at the published sizes.
+    parameters at the published sizes. With ``sees_start`` the input I is 2F wide, the feature beside that of
+    the episode's first frame; every method takes that joined input, which :meth:`inputs` makes.
 
     Args:
-        input_dim: F, width of the input: 2048 for features, 18 for proprioception.
-        config: Sizes, loss and decision.
+        feat_dim: F, width of one feature: 2048 for features, 18 for proprioception.
+        config: Sizes, input, loss and decision.
 
     Source:
         diwa.md 5.3.
     """
 
-    def __init__(self, input_dim: int, config: ClassifierConfig) -> None:
+    def __init__(self, feat_dim: int, config: ClassifierConfig) -> None:
         super().__init__()
-        self.input_dim = input_dim
+        self.feat_dim = feat_dim
         self.config = config
+        input_dim = input_width(feat_dim, sees_start=config.sees_start)
         self.standardizer = Standardizer(input_dim, config.standardize_floor)
         self.encoder = nn.Sequential(
             nn.Linear(input_dim, config.encoder_hidden),
@@ -43,12 +46,23 @@ class RewardClassifier(nn.Module):
             nn.Linear(config.embed_dim, config.head_hidden), nn.ReLU(), nn.Linear(config.head_hidden, 2)
         )
 
-    def fit_input(self, feat: Float[Tensor, "N F"]) -> None:
+    def inputs(
+        self, feat: Float[Tensor, "*B F"], start_feat: Float[Tensor, "*#B F"]
+    ) -> Float[Tensor, "*B I"]:
+        """What this classifier is shown of features: they alone, or each beside its episode's start.
+
+        Args:
+            feat: Features to judge.
+            start_feat: Features of the first frames of their episodes; broadcast against ``feat``.
+        """
+        return classifier_input(feat, start_feat, sees_start=self.config.sees_start)
+
+    def fit_input(self, feat: Float[Tensor, "N I"]) -> None:
         """Take the standardiser's statistics from the training set; does nothing when it is switched off."""
         if self.config.standardize:
             self.standardizer.fit(feat)
 
-    def loss(self, feat: Float[Tensor, "B F"], label: Bool[Tensor, " B"]) -> LossOutput:
+    def loss(self, feat: Float[Tensor, "B I"], label: Bool[Tensor, " B"]) -> LossOutput:
         """Contrastive term on the embedding plus weighted cross-entropy on the logits.
 
         Args:
@@ -68,13 +82,13 @@ class RewardClassifier(nn.Module):
         }
         return LossOutput(loss, metrics)
 
-    def success_logit(self, feat: Float[Tensor, "*B F"]) -> Float[Tensor, "*B"]:
+    def success_logit(self, feat: Float[Tensor, "*B I"]) -> Float[Tensor, "*B"]:
         """Log odds of success: the solved logit less the unsolved one."""
         logits: Tensor = self.head(self.encoder(self.standardizer(feat)))
         return logits[..., 1] - logits[..., 0]
 
     @torch.no_grad()
-    def predict(self, feat: Float[Tensor, "*B F"]) -> Bool[Tensor, "*B"]:
+    def predict(self, feat: Float[Tensor, "*B I"]) -> Bool[Tensor, "*B"]:
         """Decision for each input: above even odds, or above the configured probability."""
         threshold = self.config.threshold
         bar = 0.0 if threshold is None else math.log(threshold / (1 - threshold))
@@ -83,7 +97,7 @@ class RewardClassifier(nn.Module):
     def to_checkpoint(self) -> Checkpoint:
         """Weights, statistics and configuration; kind ``reward_classifier``."""
         weights = {name: value.detach().clone() for name, value in self.state_dict().items()}
-        page = {"input_dim": self.input_dim, "classifier": config_to_dict(self.config)}
+        page = {"feat_dim": self.feat_dim, "classifier": config_to_dict(self.config)}
         return Checkpoint(kind=KIND, weights=weights, config=page, extra={})
 
     @classmethod
@@ -95,6 +109,6 @@ class RewardClassifier(nn.Module):
         """
         checkpoint.expect(KIND)
         page = config_from_dict(ClassifierConfig, checkpoint.config["classifier"])
-        classifier = cls(int(checkpoint.config["input_dim"]), page)
+        classifier = cls(int(checkpoint.config["feat_dim"]), page)
         classifier.load_state_dict(checkpoint.weights)
         return classifier

@@ -24,6 +24,9 @@ class ClassifierConfig:
     """Weight of the contrastive term; 0 leaves a plain classifier."""
     threshold: float | None = Field(default=None, gt=0, lt=1)
     """Probability from which a frame counts as success; None takes the larger logit (published)."""
+    sees_start: bool
+    """Put the feature of the episode's first frame beside the one that is judged; False published. Success of
+    drawer, door and switch is a change since the start, which one feature need not show."""
     standardize: bool
     """Standardise the input by the training set's mean and deviation; False published."""
     standardize_floor: float = Field(default=0.1, gt=0)

@@ -24,7 +24,7 @@ class RewardObjective:
 
     Args:
         classifier: Trained module.
-        feat: ``(N, F)`` inputs, on the classifier's device.
+        feat: ``(N, I)`` inputs, on the classifier's device.
         label: ``(N,)`` bool, True where the task is solved.
         batch: Frames per gradient step.
         balanced: Half of every batch from each class, each in shuffled passes of its own; else shuffled
@@ -97,7 +97,7 @@ class _Shuffled:
 
 
 def train_classifier(
-    feat: Float32[np.ndarray, "N F"],
+    feat: Float32[np.ndarray, "N I"],
     label: Bool[np.ndarray, " N_label"],
     classifier_config: ClassifierConfig,
     training: RewardTrainingConfig,
@@ -111,7 +111,7 @@ def train_classifier(
     """Train a classifier from seeded weights.
 
     Args:
-        feat: Inputs.
+        feat: Inputs, each beside its start where the classifier sees it (``reward.inputs``).
         label: True where the task is solved.
         classifier_config: Network, loss and decision.
         training: Length, batches, optimiser.
@@ -122,10 +122,11 @@ def train_classifier(
         prefix: Put before the names of published metrics.
 
     Raises:
-        ValueError: If the rows differ in number, a class has no frame, or an input is not finite.
+        ValueError: If the rows differ in number, a class has no frame, an input is not finite, or inputs that
+            should hold two features have an odd width.
     """
     _check(feat, label)
-    classifier = RewardClassifier(feat.shape[1], classifier_config)
+    classifier = RewardClassifier(_feat_dim(feat, classifier_config), classifier_config)
     fan_in_uniform_(classifier, seed)
     inputs, marks = torch.from_numpy(feat), torch.from_numpy(label)
     classifier.fit_input(inputs)
@@ -157,10 +158,19 @@ def train_classifier(
 
 
 def detection_quality(
-    classifier: RewardClassifier, feat: Float32[np.ndarray, "N F"], label: Bool[np.ndarray, " N"]
+    classifier: RewardClassifier, feat: Float32[np.ndarray, "N I"], label: Bool[np.ndarray, " N"]
 ) -> DetectionQuality:
     """Precision and recall of a classifier's decisions on labelled frames."""
     return precision_recall(label, classifier.predict(torch.from_numpy(feat)).numpy())
+
+
+def _feat_dim(feat: np.ndarray, page: ClassifierConfig) -> int:
+    width = int(feat.shape[1])
+    if page.sees_start and width % 2:
+        raise ValueError(
+            f"sees_start is on, but inputs are {width} wide, not two features; join them with reward.inputs"
+        )
+    return width // 2 if page.sees_start else width
 
 
 def _check(feat: np.ndarray, label: np.ndarray) -> None:

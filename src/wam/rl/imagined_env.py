@@ -36,6 +36,7 @@ class ImaginedEnv(VectorEnv[Tensor, Tensor, Tensor]):
     The reward is 1 where the classifier sees success, which terminates. After ``imagine_steps`` actions
     without it the episode is truncated. An environment that ended restarts in the same step from a random
     start state: the observation is the new start, ``info["final_obs"]`` the features the episode ended with.
+    A classifier that judges by the change since the start is shown the start of the running episode as well.
 
     Args:
         world_model: Rolls the prior; never changed.
@@ -50,7 +51,8 @@ class ImaginedEnv(VectorEnv[Tensor, Tensor, Tensor]):
         clip_action: Clip actions to [-1, 1], as evaluation does.
 
     Raises:
-        ValueError: If ``imagine_steps`` is no multiple of ``act_steps``, or there is no start state.
+        ValueError: If ``imagine_steps`` is no multiple of ``act_steps``, there is no start state, or the
+            classifier judges features of another width.
     """
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012  (gymnasium's attribute)
@@ -82,11 +84,17 @@ class ImaginedEnv(VectorEnv[Tensor, Tensor, Tensor]):
         self.binarize_gripper = binarize_gripper
         self.clip_action = clip_action
         feat_dim = start_states.feat.shape[-1]
+        if classifier.feat_dim != feat_dim:
+            raise ValueError(
+                f"the classifier judges features {classifier.feat_dim} wide, those of the start states are "
+                f"{feat_dim} wide; take both from one world model"
+            )
         self.single_observation_space = Box(-np.inf, np.inf, (feat_dim,), np.float32)
         self.single_action_space = Box(-1.0, 1.0, (act_steps, ACTION_DIM), np.float32)
         self.observation_space = Box(-np.inf, np.inf, (num_envs, feat_dim), np.float32)
         self.action_space = Box(-1.0, 1.0, (num_envs, act_steps, ACTION_DIM), np.float32)
         self._state: RSSMState | None = None
+        self._start_feat = start_states.feat[:0]
         self._decision = torch.zeros(num_envs, dtype=torch.long)
 
     @torch.no_grad()
@@ -106,6 +114,7 @@ class ImaginedEnv(VectorEnv[Tensor, Tensor, Tensor]):
             self.generator.manual_seed(seed)
         rows = options["rows"] if options else self._draw(self.num_envs)
         self._state = self.start_states.rows(rows)
+        self._start_feat = self._state.feat
         self._decision = torch.zeros(self.num_envs, dtype=torch.long, device=self._state.deter.device)
         return self._state.feat, {}
 
@@ -138,7 +147,8 @@ class ImaginedEnv(VectorEnv[Tensor, Tensor, Tensor]):
         feats = self._imagine(self._sent(actions))
         final = feats[:, -1]
         scored = feats if self.reward_steps == "every" else feats[:, -1:]
-        terminated = self.classifier.predict(scored).any(1)
+        judged = self.classifier.inputs(scored, self._start_feat[:, None])
+        terminated = self.classifier.predict(judged).any(1)
         self._decision = self._decision + 1
         truncated = ~terminated & (self._decision >= self.decisions)
         ended = terminated | truncated
@@ -167,10 +177,11 @@ class ImaginedEnv(VectorEnv[Tensor, Tensor, Tensor]):
         """Put ended environments at random starts; returns their start rows, -1 elsewhere."""
         assert self._state is not None
         drawn = self._draw(self.num_envs)
-        starts = self.start_states
-        deter = torch.where(ended[:, None], starts.deter[drawn], self._state.deter)
-        stoch = torch.where(ended[:, None, None], starts.stoch[drawn], self._state.stoch)
+        starts = self.start_states.rows(drawn)
+        deter = torch.where(ended[:, None], starts.deter, self._state.deter)
+        stoch = torch.where(ended[:, None, None], starts.stoch, self._state.stoch)
         self._state = RSSMState(deter=deter, stoch=stoch)
+        self._start_feat = torch.where(ended[:, None], starts.feat, self._start_feat)
         self._decision = self._decision * ~ended
         return torch.where(ended, drawn, -1)
 

@@ -22,9 +22,13 @@ _LIGHT: Final = {
 }
 """Set with every image: PyBullet keeps the last values of a client for calls that leave them out."""
 
+_BACKGROUND: Final = 128
+"""Grey of what no body covers. The renderer's white would be the largest contrast of every image, and a small
+world model would spend its first minutes on it."""
+
 
 def _draw(client: Client, size: int, view: list[float], projection: list[float]) -> Image:
-    pixels = client.getCameraImage(
+    _, _, pixels, depth, _ = client.getCameraImage(
         size,
         size,
         viewMatrix=view,
@@ -32,8 +36,10 @@ def _draw(client: Client, size: int, view: list[float], projection: list[float])
         renderer=pybullet.ER_TINY_RENDERER,
         flags=pybullet.ER_NO_SEGMENTATION_MASK,
         **_LIGHT,
-    )[2]
-    return np.ascontiguousarray(np.asarray(pixels, dtype=np.uint8).reshape(size, size, 4)[:, :, :3])
+    )
+    image = np.ascontiguousarray(np.asarray(pixels, dtype=np.uint8).reshape(size, size, 4)[:, :, :3])
+    image[np.asarray(depth).reshape(size, size) >= 1.0] = _BACKGROUND
+    return image
 
 
 class StaticCamera:

@@ -28,8 +28,10 @@ HAND_ACROSS: Final = np.array([0.0, np.sin(0.5), -np.cos(0.5)])
 """Direction in which fingers point that are tilted square to the knob."""
 OVERTRAVEL: Final = 0.006
 """Metres that a stroke is driven beyond the point of contact, against the lag of the arm."""
-PRESS_DEPTH: Final = 0.017
+PRESS_DEPTH: Final = 0.018
 """Metres; the LED toggles at 0.010 and the button ends at 0.020."""
+PRESS_HOLD: Final = 2
+"""Steps at the bottom of a press: labels lag, and a press without a pause is replayed 7 mm short."""
 HOVER: Final = 0.02
 """Metres above the button at which the press begins."""
 FINGER_UNDER_BAR: Final = 0.026
@@ -80,6 +82,11 @@ class Attempt:
     def end(self) -> float:
         """Joint value (m) to drive to."""
         return STROKE_ENDS[self.task] if self.stroke_end is None else self.stroke_end
+
+    @property
+    def direction(self) -> float:
+        """+1 if the task increases its joint or switches a light on, else -1."""
+        return 1.0 if task_named(self.task).delta > 0 else -1.0
 
     @property
     def pace(self) -> float:
@@ -163,7 +170,7 @@ Legs = tuple[list[Leg], list[Leg], list[Leg]]
 def _drawer(attempt: Attempt, layout: Layout, scene: NDArray[np.float64]) -> Legs:
     gap = layout.drawer_handle(float(scene[DRAWER]))
     gap[2] = HAND_HEIGHT
-    side = -1.0 if attempt.end > scene[DRAWER] else 1.0
+    side = -attempt.direction
     end = layout.drawer_handle(attempt.end) + np.array([0.0, side * (DRAWER_GAP_SLACK + OVERTRAVEL), 0.0])
     end[2] = HAND_HEIGHT
     speed = attempt.speed
@@ -176,7 +183,7 @@ def _drawer(attempt: Attempt, layout: Layout, scene: NDArray[np.float64]) -> Leg
 
 def _slider(attempt: Attempt, layout: Layout, scene: NDArray[np.float64]) -> Legs:
     knob = layout.slider_handle(float(scene[SLIDER])) - KNOB_SHALLOW * HAND_ACROSS
-    side = -1.0 if attempt.end > scene[SLIDER] else 1.0
+    side = -attempt.direction
     end = (
         layout.slider_handle(attempt.end)
         - KNOB_SHALLOW * HAND_ACROSS
@@ -194,7 +201,7 @@ def _slider(attempt: Attempt, layout: Layout, scene: NDArray[np.float64]) -> Leg
 
 
 def _switch(attempt: Attempt, layout: Layout, scene: NDArray[np.float64]) -> Legs:
-    side = 1.0 if attempt.end > scene[SWITCH] else -1.0
+    side = attempt.direction
 
     def touch(switch: float, clear: float) -> Vector:
         return (
@@ -222,7 +229,7 @@ def _button(attempt: Attempt, layout: Layout, scene: NDArray[np.float64]) -> Leg
     speed = attempt.speed
     return (
         [Leg(hover, tolerance=0.012, speed=speed, slope=3.0, ceiling=0.56)],
-        [Leg(pressed, tolerance=0.005, speed=0.7 * speed, patience=15, hold=1)],
+        [Leg(pressed, tolerance=0.004, speed=0.7 * speed, patience=15, hold=PRESS_HOLD)],
         [Leg(hover + np.array([0.0, 0.0, 0.03]), tolerance=0.02, speed=speed, patience=15)],
     )
 

@@ -40,7 +40,7 @@ WARM_UP_STEPS: Final = (18, 30)
 """Aimless steps at the start: a segment needs 48 frames before its success (diwa.md 4.4)."""
 AIMLESS_STEPS: Final = (6, 18)
 KICK_STEPS: Final = (3, 6)
-PRESS_DEPTHS: Final = (0.014, 0.018)
+PRESS_DEPTHS: Final = (0.016, 0.020)
 """Metres; the LED toggles at 0.010."""
 GRIPPER_TOGGLE: Final = 0.06
 """Chance per step of aimless motion that the gripper toggles."""
@@ -108,7 +108,7 @@ def draw_agenda(seed: int, split: str, index: int) -> list[str]:
 
     Neighbours are the 1st and 2nd, the 3rd and 4th, ... episode of the same use: validation episodes for
     selection starts and those for test starts are counted apart, so that each set holds all tasks evenly.
-    A press of the button is over too soon to be the first segment of an episode: it never comes first.
+    The lights are done too soon for the first segment of an episode: a door comes first.
     """
     place, use = index, "all"
     if split == VALIDATION:
@@ -117,7 +117,7 @@ def draw_agenda(seed: int, split: str, index: int) -> list[str]:
     directions = numpy_generator(seed, "directions", split, use, place // 2).integers(2, size=len(FAMILIES))
     tasks = [pair[int(way) ^ (place % 2)] for pair, way in zip(FAMILIES, directions, strict=True)]
     order = numpy_generator(seed, "order", split, index).permutation(len(FAMILIES)).tolist()
-    if TASKS[tasks[order[0]]].quantity == LED:
+    while TASKS[tasks[order[0]]].is_light:
         order = [*order[1:], order[0]]
     return [tasks[i] for i in order]
 

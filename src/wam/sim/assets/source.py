@@ -5,8 +5,10 @@ import functools
 import itertools
 import shutil
 import tempfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from wam.sim import constants as c
 from wam.sim.assets.franka import write_franka
@@ -16,7 +18,9 @@ from wam.sim.config import SimConfig
 from wam.sim.layout import Layout
 
 Color = tuple[float, float, float]
+Made = TypeVar("Made")
 _TABLE_NUMBERS: Final = itertools.count()
+_WRITING: Final = threading.RLock()
 
 
 class Assets(Protocol):
@@ -47,7 +51,19 @@ class Assets(Protocol):
         ...
 
 
-@functools.cache
+def _once(make: Callable[[], Made]) -> Callable[[], Made]:
+    """Call ``make`` once per process, also when two threads ask at the same time."""
+    made = functools.cache(make)
+
+    @functools.wraps(make)
+    def ask() -> Made:
+        with _WRITING:
+            return made()
+
+    return ask
+
+
+@_once
 def _folder() -> Path:
     """A folder of this process for generated files, removed at exit."""
     folder = Path(tempfile.mkdtemp(prefix="wam-sim-"))
@@ -57,12 +73,12 @@ def _folder() -> Path:
     return folder
 
 
-@functools.cache
+@_once
 def _generated_robot() -> Path:
     return write_franka(_folder(), _folder() / "box.obj")
 
 
-@functools.cache
+@_once
 def _generated_blocks() -> tuple[Path, ...]:
     colors: tuple[Color, ...] = ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (1.0, 0.0, 1.0))
     paths = []

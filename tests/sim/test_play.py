@@ -1,0 +1,168 @@
+import hashlib
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from wam.episodes.calvin_format import CalvinSplit
+from wam.sim import play_records
+from wam.sim.config import SimConfig
+from wam.sim.play import PlayConfig, collect_play
+from wam.sim.play_episode import FAMILIES, draw_agenda, record_episode
+from wam.tasks.predicates import is_feasible, succeeded
+from wam.tasks.selection import is_selection_episode
+from wam.tasks.table import TASK_NAMES, TASKS
+
+SIM = SimConfig(image_size_static=16, image_size_gripper=16)
+TINY = PlayConfig(
+    seed=3,
+    episode_frames=96,
+    training_episodes=3,
+    validation_episodes=1,
+    min_training_segments=0,
+    test_starts=0,
+    selection_starts=0,
+)
+
+
+def digests(folder):
+    """By path of every file but the report, which holds the time taken."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "play_report.json"
+    }
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("play") / "data"
+    return folder, collect_play(folder, SIM, TINY)
+
+
+def test_an_agenda_has_each_family_once_and_neighbours_do_the_opposite():
+    for split in ("training", "validation"):
+        counts = dict.fromkeys(TASK_NAMES, 0)
+        for index in range(40):
+            agenda = draw_agenda(0, split, index)
+            assert all(len(set(agenda) & set(pair)) == 1 for pair in FAMILIES)
+            assert not TASKS[agenda[0]].is_light
+            for task in agenda:
+                counts[task] += 1
+        assert set(counts.values()) == {20}
+
+
+def test_selection_and_test_episodes_are_balanced_each_by_themselves():
+    for use in (True, False):
+        episodes = [index for index in range(40) if is_selection_episode(index) == use]
+        tasks = [task for index in episodes for task in draw_agenda(0, "validation", index)]
+        assert all(tasks.count(task) == len(episodes) // 2 for task in TASK_NAMES)
+
+
+def test_a_reader_of_calvin_data_reads_it(collected):
+    folder, report = collected
+    assert report.training_episodes == 3
+    assert report.training_frames == 3 * 96
+    assert json.loads(json.dumps(asdict(report)))["validation_frames"] == 96
+    training, validation = CalvinSplit(folder / "training"), CalvinSplit(folder / "validation")
+    assert training.episodes.tolist() == [[0, 95], [96, 191], [192, 287]]
+    assert validation.episodes.tolist() == [[288, 383]]
+    assert training.layouts.shape[0] == 3
+    frame = training.read_frame(100)
+    assert frame.image_static.shape == (16, 16, 3)
+    assert not (folder / ".play").exists()
+
+
+def test_annotations_are_segments_that_do_their_task(collected):
+    folder, report = collected
+    split = CalvinSplit(folder / "training")
+    assert sum(report.segments["training"].values()) == len(split.annotations) > 0
+    for note in split.annotations:
+        start, end = split.read_frame(note.start).scene_obs, split.read_frame(note.end).scene_obs
+        assert succeeded(TASKS[note.task], start, end)
+        assert is_feasible(TASKS[note.task], start)
+        assert note.sentence == TASKS[note.task].instruction
+
+
+def test_labels_are_differences_of_measured_poses(collected):
+    split = CalvinSplit(collected[0] / "training")
+    frames = [split.read_frame(i) for i in range(20)]
+    poses = np.array([frame.robot_obs for frame in frames])
+    moved = np.clip(np.diff(poses[:, :3], axis=0) / 0.02, -1, 1)
+    np.testing.assert_allclose([frame.action[:3] for frame in frames[:-1]], moved, atol=1e-12)
+
+
+def test_an_episode_depends_on_seed_split_and_number_alone():
+    one = record_episode(SIM, TINY, "training", 1)
+    same = record_episode(SIM, replace(TINY, training_episodes=9, workers=5), "training", 1)
+    other = record_episode(SIM, TINY, "validation", 1)
+    np.testing.assert_array_equal(one.rgb_static, same.rgb_static)
+    np.testing.assert_array_equal(one.robot_obs, same.robot_obs)
+    assert not np.array_equal(one.layout, other.layout)
+
+
+def test_a_killed_collection_goes_on_and_gives_the_same_bytes(collected, tmp_path, monkeypatch):
+    folder = tmp_path / "data"
+    recorded = []
+
+    def record(sim, config, split, index):
+        if len(recorded) == 2:
+            raise KeyboardInterrupt
+        recorded.append((split, index))
+        return record_episode(sim, config, split, index)
+
+    monkeypatch.setattr(play_records, "record_episode", record)
+    with pytest.raises(KeyboardInterrupt):
+        collect_play(folder, SIM, TINY)
+    recorded[:] = [("resumed", 0)] * 3
+    collect_play(folder, SIM, TINY)
+    assert recorded[3:] == [("training", 2), ("validation", 0)]
+    assert digests(folder) == digests(collected[0])
+
+
+@pytest.mark.slow
+def test_two_workers_give_the_same_bytes_as_one(collected, tmp_path):
+    collect_play(tmp_path / "data", SIM, replace(TINY, workers=2))
+    assert digests(tmp_path / "data") == digests(collected[0])
+
+
+def test_other_settings_discard_an_unfinished_collection(collected, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(play_records, "record_episode", stop)
+        with pytest.raises(KeyboardInterrupt):
+            collect_play(tmp_path / "data", SIM, replace(TINY, seed=4))
+    collect_play(tmp_path / "data", SIM, TINY)
+    assert digests(tmp_path / "data") == digests(collected[0])
+
+
+def test_a_finished_collection_is_returned_as_it_is(collected, monkeypatch):
+    folder, report = collected
+    monkeypatch.setattr(play_records, "record_episode", None)
+    assert collect_play(folder, SIM, replace(TINY, workers=2)) == report
+    with pytest.raises(FileExistsError, match="other settings"):
+        collect_play(folder, SIM, replace(TINY, seed=4))
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("do not delete")
+    with pytest.raises(FileExistsError, match="not empty"):
+        collect_play(tmp_path, SIM, TINY)
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_collection_gives_up_with_the_missing_tasks_named(tmp_path):
+    config = replace(TINY, training_episodes=1, min_training_segments=5, max_episodes=1)
+    with pytest.raises(RuntimeError, match="training open_drawer"):
+        collect_play(tmp_path / "data", SIM, config)
+
+
+@pytest.mark.slow
+def test_collection_goes_on_until_the_counts_are_reached(tmp_path):
+    config = replace(TINY, episode_frames=256, training_episodes=1, min_training_segments=1, round_episodes=1)
+    report = collect_play(tmp_path / "data", SIM, config)
+    assert report.training_episodes > 1
+    assert min(report.segments["training"].values()) >= 1

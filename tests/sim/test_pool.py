@@ -1,0 +1,107 @@
+import multiprocessing
+import os
+import time
+
+import numpy as np
+import pytest
+
+from wam.seeding import numpy_generator
+from wam.sim.config import SimConfig
+from wam.sim.env import PlayTableEnv
+from wam.sim.pool import SimFrames, SimPool, SimWorkerError
+from wam.sim.starts import sample_start
+
+CONFIG = SimConfig()
+STARTS = [sample_start(CONFIG, numpy_generator(0, "pool", i)) for i in range(3)]
+ACTIONS = np.random.default_rng(0).uniform(-1, 1, (6, len(STARTS), 7))
+ALL = np.ones(len(STARTS), bool)
+
+
+def assert_same(one: SimFrames, other: SimFrames) -> None:
+    for name in ("image_static", "image_gripper", "robot_obs", "scene_state"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+
+
+def run_pool(workers: int) -> list[SimFrames]:
+    with SimPool(CONFIG, workers=workers) as pool:
+        frames = [pool.reset(STARTS, render=True)]
+        frames += [pool.step(actions, active=ALL, render=True) for actions in ACTIONS]
+    return frames
+
+
+def test_inline_pool_equals_single_environments_bit_for_bit():
+    frames = run_pool(0)
+    for row, start in enumerate(STARTS):
+        env = PlayTableEnv(CONFIG)
+        observations = [env.reset(options={"start": start})[0]]
+        observations += [env.step(actions[row])[0] for actions in ACTIONS]
+        env.close()
+        for pooled, single in zip(frames, observations, strict=True):
+            np.testing.assert_array_equal(pooled.image_static[row], single["rgb_obs"]["rgb_static"])
+            np.testing.assert_array_equal(pooled.image_gripper[row], single["rgb_obs"]["rgb_gripper"])
+            np.testing.assert_array_equal(pooled.robot_obs[row], single["robot_obs"])
+            np.testing.assert_array_equal(pooled.scene_state[row], single["scene_obs"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_any_number_of_workers_gives_the_same_frames(workers):
+    for one, other in zip(run_pool(0), run_pool(workers), strict=True):
+        assert_same(one, other)
+
+
+def test_inactive_tables_stand_still_and_the_others_move():
+    with SimPool(CONFIG, workers=0) as pool:
+        first = pool.reset(STARTS, render=True)
+        second = pool.step(ACTIONS[0], active=np.array([True, False, True]), render=True)
+    np.testing.assert_array_equal(first.robot_obs[1], second.robot_obs[1])
+    np.testing.assert_array_equal(first.image_static[1], second.image_static[1])
+    assert not np.array_equal(first.robot_obs[0], second.robot_obs[0])
+
+
+def test_without_rendering_there_are_no_images():
+    with SimPool(CONFIG, workers=0) as pool:
+        assert pool.reset(STARTS[:1], render=False).image_static is None
+        assert pool.step(ACTIONS[0, :1], active=ALL[:1], render=False).image_gripper is None
+
+
+def test_frames_handed_out_do_not_change_later():
+    with SimPool(CONFIG, workers=0) as pool:
+        first = pool.reset(STARTS, render=False)
+        kept = first.robot_obs.copy()
+        pool.step(ACTIONS[0], active=ALL, render=False)
+    np.testing.assert_array_equal(first.robot_obs, kept)
+
+
+def test_misuse_is_refused_by_name():
+    with SimPool(CONFIG, workers=0) as pool:
+        with pytest.raises(ValueError, match="call reset"):
+            pool.step(ACTIONS[0], active=ALL, render=False)
+        with pytest.raises(ValueError, match="at least one start"):
+            pool.reset([], render=False)
+        pool.reset(STARTS, render=False)
+        with pytest.raises(ValueError, match=r"actions \(3, 7\)"):
+            pool.step(ACTIONS[0, :2], active=ALL, render=False)
+    with pytest.raises(ValueError, match="workers"):
+        SimPool(CONFIG, workers=-1)
+
+
+@pytest.mark.slow
+def test_an_error_in_a_worker_surfaces_with_its_traceback_and_leaves_no_process():
+    pool = SimPool(CONFIG, workers=2)
+    pool.reset(STARTS, render=False)
+    broken = np.full((3, 7), np.nan)
+    with pytest.raises(SimWorkerError, match=r"(?s)Traceback.*finite"):
+        pool.step(broken, active=ALL, render=False)
+    assert not [child for child in multiprocessing.active_children() if child.name.startswith("sim-")]
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_reported():
+    with SimPool(CONFIG, workers=1) as pool:
+        pool.reset(STARTS, render=False)
+        victim = next(child for child in multiprocessing.active_children() if child.name == "sim-0")
+        os.kill(victim.pid, 9)
+        time.sleep(0.1)
+        with pytest.raises(SimWorkerError, match="exit code -9"):
+            pool.step(ACTIONS[0], active=ALL, render=False)
