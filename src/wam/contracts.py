@@ -14,11 +14,13 @@ Time, drawn once::
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, dataclass_transform
 
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass as pydantic_dataclass
-from torch import Tensor
+
+if TYPE_CHECKING:  # simulator workers read this module, and torch would cost each of them 200 MB and seconds
+    import torch
 
 IMAGE_STATIC: Final = "image_static"
 IMAGE_GRIPPER: Final = "image_gripper"
@@ -43,7 +45,7 @@ CONTROL_HZ: Final = 30
 OPEN_GRIPPER_ACTION: Final = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 """``prev_action`` of the first frame of an episode: no motion, gripper open."""
 
-Batch = Mapping[str, Tensor]
+Batch = Mapping[str, "torch.Tensor"]
 """Tensors by batch key, read only: no loss or forward changes the batch it is given."""
 
 
@@ -55,8 +57,8 @@ class LossOutput(NamedTuple):
         metrics: Detached scalars by name, for curves.
     """
 
-    loss: Tensor
-    metrics: dict[str, Tensor]
+    loss: "torch.Tensor"
+    metrics: dict[str, "torch.Tensor"]
 
 
 _T = TypeVar("_T")

@@ -1,6 +1,8 @@
+import threading
+
 import pytest
 
-from wam.evaluation.pools import close_kept_pools, kept_pool
+from wam.evaluation.pools import borrowed_pool, close_kept_pools
 from wam.sim.config import SimConfig
 
 
@@ -10,19 +12,48 @@ def _clean():
     close_kept_pools()
 
 
-def test_a_pool_is_made_once_per_configuration():
-    first = kept_pool(SimConfig(), workers=0)
-    assert kept_pool(SimConfig(), workers=0) is first
-    assert kept_pool(SimConfig(layout="fixed"), workers=0) is not first
+def test_a_pool_is_lent_again_for_the_same_configuration():
+    with borrowed_pool(SimConfig(), workers=0) as first:
+        pass
+    with borrowed_pool(SimConfig(layout="fixed"), workers=0) as other:
+        assert other is not first
+    with borrowed_pool(SimConfig(), workers=0) as again:
+        assert again is first
+
+
+def test_two_borrowers_never_hold_the_same_pool():
+    held, meet = {}, threading.Barrier(2)
+
+    def borrow(name):
+        with borrowed_pool(SimConfig(), workers=0) as pool:
+            held[name] = pool
+            meet.wait()
+
+    threads = [threading.Thread(target=borrow, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert held["a"] is not held["b"]
+
+
+def test_a_pool_comes_back_after_an_error_of_its_borrower():
+    with pytest.raises(KeyError), borrowed_pool(SimConfig(), workers=0) as first:
+        raise KeyError
+    with borrowed_pool(SimConfig(), workers=0) as again:
+        assert again is first
 
 
 def test_a_closed_pool_is_replaced():
-    first = kept_pool(SimConfig(), workers=0)
-    first.close()
-    assert kept_pool(SimConfig(), workers=0) is not first
+    with borrowed_pool(SimConfig(), workers=0) as first:
+        first.close()
+    with borrowed_pool(SimConfig(), workers=0) as again:
+        assert again is not first
+        assert not again.closed
 
 
-def test_closing_all_ends_them():
-    first = kept_pool(SimConfig(), workers=0)
+def test_closing_ends_what_nobody_holds():
+    with borrowed_pool(SimConfig(), workers=0) as first:
+        pass
     close_kept_pools()
     assert first.closed

@@ -1,5 +1,7 @@
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import parallel_work as work
 import pytest
 
 from wam.parallel.map import PIECES_AHEAD, available_workers, map_pieces, shutdown_workers
+from wam.parallel.stop import StoppedError, allow_work, request_stop
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -93,3 +96,48 @@ def test_works_from_a_command_line_snippet() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
     )
     assert finished.stdout.strip() == "[-1, -2, -3]"
+
+
+@pytest.mark.slow
+def test_maps_of_two_threads_share_workers_and_keep_their_own_results() -> None:
+    results: dict[int, list[tuple[int, int]]] = {}
+
+    def collect(first: int) -> None:
+        results[first] = run(work.slow_when_even, list(range(first, first + 12)), workers=2)
+
+    threads = [threading.Thread(target=collect, args=(first,)) for first in (0, 100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for first, pairs in results.items():
+        assert [piece for piece, _ in pairs] == list(range(first, first + 12))
+    assert len({process for pairs in results.values() for _, process in pairs}) == 2
+
+
+@pytest.mark.slow
+def test_a_failure_in_one_thread_leaves_the_map_of_another_alone() -> None:
+    done: list[int] = []
+    slow = threading.Thread(
+        target=lambda: done.extend(p for p, _ in run(work.slow_when_even, list(range(30)), workers=2))
+    )
+    slow.start()
+    with pytest.raises(ZeroDivisionError):
+        run(work.fail_at_three, list(range(8)), workers=2)
+    slow.join()
+    assert done == list(range(30))
+
+
+@pytest.mark.slow
+def test_a_requested_stop_ends_a_map_that_waits_for_a_piece() -> None:
+    results = map_pieces(time.sleep, [60.0, 60.0, 60.0], workers=2, description="test")
+    timer = threading.Timer(1.0, request_stop)
+    timer.start()
+    began = time.monotonic()
+    try:
+        with pytest.raises(StoppedError):
+            next(results)
+    finally:
+        allow_work()
+        timer.cancel()
+    assert time.monotonic() - began < 20

@@ -2,7 +2,7 @@
 
 Spawned, never forked: threads of BLAS, Zarr and PyBullet do not survive a fork. The pool of a given size is
 made once and kept until :func:`shutdown_workers` or the end of the program, because a spawned worker costs
-seconds.
+seconds. Maps that run at the same time in several threads share it: no more workers, no more memory.
 """
 
 import atexit
@@ -11,14 +11,16 @@ import multiprocessing
 import os
 import reprlib
 import signal
-from collections import deque
+import threading
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Final, TypeVar
 
 from wam.parallel.progress import progress
+from wam.parallel.stop import StoppedError, check_stop
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -35,7 +37,12 @@ _THREAD_VARIABLES: Final = (
     "ZARR_THREADING__MAX_WORKERS",
 )
 """One thread per worker for torch, BLAS, OpenCV and Zarr: all read it from the environment when imported."""
-_pools: dict[int, ProcessPoolExecutor] = {}
+STOP_CHECK_S: Final = 0.5
+"""Seconds after which a wait for a piece asks whether the run is ending."""
+_POOLS: Final[dict[int, ProcessPoolExecutor]] = {}
+_USERS: Final[Counter[ProcessPoolExecutor]] = Counter()
+_GUARD: Final = threading.RLock()
+"""Held while pools change hands and while workers start, because the environment is changed meanwhile."""
 
 
 def available_workers() -> int:
@@ -55,23 +62,26 @@ def _prepare_worker() -> None:
 @contextlib.contextmanager
 def _single_threaded_environment() -> Iterator[None]:
     """Thread limits while workers start: libraries read them before any initialiser runs."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    with _GUARD:
+        before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
-    if workers not in _pools:
-        context = multiprocessing.get_context("spawn")
-        _pools[workers] = ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker)
-    return _pools[workers]
+def _join_pool(workers: int) -> ProcessPoolExecutor:
+    with _GUARD:
+        if workers not in _POOLS:
+            context = multiprocessing.get_context("spawn")
+            _POOLS[workers] = ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker)
+        _USERS[_POOLS[workers]] += 1
+        return _POOLS[workers]
 
 
 def _stop(pool: ProcessPoolExecutor, *, kill: bool) -> None:
@@ -82,58 +92,69 @@ def _stop(pool: ProcessPoolExecutor, *, kill: bool) -> None:
             process.terminate()
 
 
-def shutdown_workers() -> None:
-    """End every kept worker process; the next :func:`map_pieces` starts new ones."""
-    while _pools:
-        _stop(_pools.popitem()[1], kill=False)
+def shutdown_workers(*, kill: bool = False) -> None:
+    """End every kept worker process; the next :func:`map_pieces` starts new ones.
+
+    Args:
+        kill: Do not wait for pieces that still run.
+    """
+    with _GUARD:
+        pools = list(_POOLS.values())
+        _POOLS.clear()
+    for pool in pools:
+        _stop(pool, kill=kill)
 
 
 atexit.register(shutdown_workers)
 
 
-def _name_piece(error: BaseException, description: str, index: int, piece: object) -> None:
-    error.add_note(f"{description}: piece {index} failed: {reprlib.repr(piece)}")
-
-
-def _map_inline(function: Callable[[P], R], pieces: Sequence[P], description: str, unit: str) -> Iterator[R]:
-    with progress(len(pieces), description, unit) as bar:
-        for index, piece in enumerate(pieces):
-            try:
-                result = function(piece)
-            except Exception as error:
-                _name_piece(error, description, index, piece)
-                raise
-            bar.update()
-            yield result
-
-
-def _take(future: "Future[R]", description: str, index: int, piece: object) -> R:
+@contextlib.contextmanager
+def _piece(description: str, index: int, piece: object) -> Iterator[None]:
+    """Name the piece in whatever goes wrong inside."""
     try:
-        return future.result()
+        yield
     except BrokenProcessPool as error:
         raise RuntimeError(
             f"{description}: a worker process died at or near piece {index}, {reprlib.repr(piece)} "
             "(killed for memory, or a crash in native code); use fewer workers, then run again"
         ) from error
-    except Exception as error:
-        _name_piece(error, description, index, piece)
+    except StoppedError:
         raise
+    except Exception as error:
+        error.add_note(f"{description}: piece {index} failed: {reprlib.repr(piece)}")
+        raise
+
+
+def _map_inline(function: Callable[[P], R], pieces: Sequence[P], description: str, unit: str) -> Iterator[R]:
+    with progress(len(pieces), description, unit) as bar:
+        for index, piece in enumerate(pieces):
+            with _piece(description, index, piece):
+                result = function(piece)
+            bar.update()
+            yield result
+
+
+def _take(future: "Future[R]") -> R:
+    while not wait([future], timeout=STOP_CHECK_S).done:
+        check_stop()
+    return future.result()
 
 
 def _map_pool(
     function: Callable[[P], R], pieces: Sequence[P], workers: int, description: str, unit: str
 ) -> Iterator[R]:
-    pool = _pool(workers)
+    pool = _join_pool(workers)
     pending: deque[Future[R]] = deque()
     submitted = 0
     try:
         with progress(len(pieces), description, unit) as bar:
             for index, piece in enumerate(pieces):
-                with _single_threaded_environment():
-                    while submitted < len(pieces) and len(pending) < PIECES_AHEAD * workers:
-                        pending.append(pool.submit(function, pieces[submitted]))
-                        submitted += 1
-                result = _take(pending.popleft(), description, index, piece)
+                with _piece(description, index, piece):
+                    with _single_threaded_environment():
+                        while submitted < len(pieces) and len(pending) < PIECES_AHEAD * workers:
+                            pending.append(pool.submit(function, pieces[submitted]))
+                            submitted += 1
+                    result = _take(pending.popleft())
                 bar.update()
                 yield result
     finally:
@@ -141,11 +162,18 @@ def _map_pool(
 
 
 def _settle(pool: ProcessPoolExecutor, workers: int, pending: "deque[Future[R]]") -> None:
-    """Keep the pool if it is idle and sound; end it when pieces still run or a worker died."""
+    """Leave the pool; end it if a worker died, or if pieces still run that nobody waits for."""
     busy = [future for future in pending if not future.cancel() and not future.done()]
-    if busy or getattr(pool, "_broken", False):
-        if _pools.get(workers) is pool:
-            del _pools[workers]
+    with _GUARD:
+        _USERS[pool] -= 1
+        shared = _USERS[pool] > 0
+        if not shared:
+            del _USERS[pool]
+        broken = bool(getattr(pool, "_broken", False))
+        ended = broken or (bool(busy) and not shared)
+        if ended and _POOLS.get(workers) is pool:
+            del _POOLS[workers]
+    if ended:
         _stop(pool, kill=True)
 
 

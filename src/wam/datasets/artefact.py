@@ -1,0 +1,169 @@
+"""One way to put an artefact on disk: build it aside, digest it, rename it into its version.
+
+On disk, for a versioned entry ``<filepath>`` saved in the run ``<version>``::
+
+    <filepath>/<version>/<name>          the artefact, a file or a directory
+    <filepath>/<version>/record.json     its digest, what it was made from and by which node
+
+Both appear in one rename, so a killed run leaves no version that is torn or of unknown origin.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, Generic, TypeVar
+
+from kedro.io import AbstractVersionedDataset, DatasetError, Version
+
+RECORD_NAME: Final = "record.json"
+_BLOCK_BYTES: Final = 1 << 20
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+def digest_of(path: Path) -> str:
+    """BLAKE2b digest (32 hex digits) of a file, or of every file below a directory and its relative name."""
+    digest = hashlib.blake2b(digest_size=16)
+    if path.is_file():
+        _feed(digest, path)
+    else:
+        for part in sorted(child for child in path.rglob("*") if child.is_file()):
+            digest.update(part.relative_to(path).as_posix().encode() + b"\0")
+            _feed(digest, part)
+    return digest.hexdigest()
+
+
+def _feed(digest: "hashlib.blake2b", path: Path) -> None:
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(_BLOCK_BYTES), b""):
+            digest.update(block)
+
+
+def move(source: Path, target: Path) -> None:
+    """Move a file or directory; a rename where both lie on one file system."""
+    try:
+        os.replace(source, target)
+    except OSError:
+        shutil.move(source, target)
+
+
+class ArtefactDataset(AbstractVersionedDataset[In, Out], Generic[In, Out]):
+    """Base of every catalog type of this project. A subclass says how bytes become an object and back.
+
+    Args:
+        filepath: Where the artefact lies; with ``versioned: true`` the folder of its versions.
+        version: Set by Kedro for versioned entries.
+        optional: Load ``None`` where nothing was saved yet, instead of failing. Only for entries that a
+            consumer can do without, such as the results of a world model that was not trained.
+        metadata: Free for hooks and plugins; see ``hooks.mlflow_cells`` for the key ``mlflow``.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str | os.PathLike[str],
+        version: Version | None = None,
+        optional: bool = False,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self.metadata = metadata
+        self.optional = optional
+        self._origin: dict[str, Any] = {}
+        super().__init__(filepath=PurePosixPath(os.fspath(filepath)), version=version)
+
+    @abstractmethod
+    def _write(self, path: Path, data: In) -> None:
+        """Put ``data`` at ``path``, which does not exist yet; its parent does."""
+
+    @abstractmethod
+    def _read(self, path: Path) -> Out:
+        """Make the object that lies at ``path``."""
+
+    def _digest(self, path: Path) -> str:
+        return digest_of(path)
+
+    def load(self) -> Out:
+        """The object of the chosen version.
+
+        Raises:
+            DatasetError: If there is nothing to load and the entry is not ``optional``.
+        """
+        if self.optional and not self.exists():
+            return None  # type: ignore[return-value]
+        path = Path(self._get_load_path())
+        if not path.exists():
+            raise DatasetError(f"{path} does not exist")
+        return self._read(path)
+
+    def save(self, data: In) -> None:
+        """Write, digest and rename into place; on failure nothing is left behind."""
+        target = Path(self._get_save_path())
+        home = target.parent
+        staging = home.parent / f".{home.name}.partial" if self._version else home / f".{target.name}.partial"
+        if self._version:
+            self._refuse_unversioned(Path(self._filepath))
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        try:
+            self._write(staging / target.name, data)
+            if self._version:
+                self._write_record(staging, target.name)
+                os.replace(staging, home)
+            else:
+                _replace(staging / target.name, target)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    def _refuse_unversioned(self, filepath: Path) -> None:
+        if filepath.is_file():
+            raise DatasetError(f"{filepath} is a file, but versions need a folder there; move the file away")
+
+    def _write_record(self, staging: Path, name: str) -> None:
+        path = staging / name
+        record = {"digest": self._digest(path), "bytes": sum(_sizes(path)), **self._origin}
+        (staging / RECORD_NAME).write_text(json.dumps(record, indent=1, sort_keys=True))
+
+    def set_origin(self, origin: Mapping[str, Any]) -> None:
+        """Say what the next saved version was made from; it goes into its record."""
+        self._origin = dict(origin)
+
+    def record(self) -> dict[str, Any]:
+        """The record of the version that would be loaded, empty where there is none."""
+        if not self._version or not self.exists():
+            return {}
+        path = Path(self._get_load_path()).parent / RECORD_NAME
+        if not path.is_file():
+            return {}
+        values: dict[str, Any] = json.loads(path.read_text())
+        return values
+
+    def location(self) -> Path:
+        """Where the version that would be loaded lies."""
+        return Path(self._get_load_path())
+
+    def _exists(self) -> bool:
+        try:
+            return Path(self._get_load_path()).exists()
+        except DatasetError:
+            return False
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._filepath, "version": self._version}
+
+
+def _replace(source: Path, target: Path) -> None:
+    if target.is_dir():
+        shutil.rmtree(target)
+    os.replace(source, target)
+
+
+def _sizes(path: Path) -> Iterator[int]:
+    if path.is_file():
+        yield path.stat().st_size
+    else:
+        yield from (child.stat().st_size for child in path.rglob("*") if child.is_file())

@@ -1,0 +1,71 @@
+"""Artefacts that are folders: finished directories moved into place, and sets of named files."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from wam.datasets.artefact import ArtefactDataset, move
+from wam.episodes.store import EpisodeStore
+
+
+class DirectoryDataset(ArtefactDataset[Path, Path]):
+    """A folder that a node finished elsewhere: saving moves it, loading gives its path.
+
+    With an unversioned entry ``filepath`` may be a folder of the user's, such as a CALVIN download.
+    """
+
+    def _write(self, path: Path, data: Path) -> None:
+        if not data.is_dir():
+            raise FileNotFoundError(f"{data} is not a directory, so there is nothing to keep")
+        move(data, path)
+
+    def _read(self, path: Path) -> Path:
+        return path
+
+
+class EpisodesDataset(ArtefactDataset[Path, EpisodeStore]):
+    """Packed episodes: saving moves a finished ``.zarr`` folder, loading opens it without reading frames."""
+
+    def _write(self, path: Path, data: Path) -> None:
+        if not data.is_dir():
+            raise FileNotFoundError(f"{data} is not an episode store")
+        move(data, path)
+
+    def _read(self, path: Path) -> EpisodeStore:
+        return EpisodeStore(path)
+
+
+class NamedFiles(Mapping[str, bytes]):
+    """The files of a folder by name, each read when asked for.
+
+    Args:
+        folder: Where they lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._names = sorted(path.name for path in folder.iterdir() if path.is_file())
+
+    def __getitem__(self, name: str) -> bytes:
+        if name not in self._names:
+            raise KeyError(f"{name} is not in {self.folder}, which has {self._names}")
+        return (self.folder / name).read_bytes()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+class FilesDataset(ArtefactDataset[Mapping[str, bytes], NamedFiles]):
+    """Encoded pictures and clips by file name, in one folder."""
+
+    def _write(self, path: Path, data: Mapping[str, bytes]) -> None:
+        path.mkdir()
+        for name, content in data.items():
+            if Path(name).name != name:
+                raise ValueError(f"{name!r} is not a plain file name")
+            (path / name).write_bytes(content)
+
+    def _read(self, path: Path) -> NamedFiles:
+        return NamedFiles(path)

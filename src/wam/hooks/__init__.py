@@ -1,0 +1,19 @@
+"""What happens around every run: one concern a file, registered in ``wam.settings``."""
+
+from wam.hooks.mlflow_cells import MlflowCellHooks
+from wam.hooks.mlflow_run import MlflowRunHooks
+from wam.hooks.progress import ProgressHooks
+from wam.hooks.provenance import ProvenanceHooks
+from wam.hooks.run_environment import RunEnvironmentHooks
+from wam.hooks.work_dirs import WorkDirHooks
+from wam.hooks.workers import WorkerHooks
+
+__all__ = [
+    "MlflowCellHooks",
+    "MlflowRunHooks",
+    "ProgressHooks",
+    "ProvenanceHooks",
+    "RunEnvironmentHooks",
+    "WorkDirHooks",
+    "WorkerHooks",
+]

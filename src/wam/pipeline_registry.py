@@ -1,0 +1,53 @@
+"""Every pipeline by the name that ``kedro run --pipelines`` knows."""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Final
+
+from kedro.pipeline import Pipeline
+
+from wam.pipelines import (
+    behavior_cloning,
+    evaluation,
+    features,
+    ingest,
+    play,
+    ppo,
+    reporting,
+    rewards,
+    world_model,
+)
+from wam.pipelines.grid import WORLD_MODELS
+
+STAGES: Final[Mapping[str, Callable[[], Pipeline]]] = {
+    "play": play.create_pipeline,
+    "ingest": ingest.create_pipeline,
+    "world_model": world_model.create_pipeline,
+    "features": features.create_pipeline,
+    "rewards": rewards.create_pipeline,
+    "behavior_cloning": behavior_cloning.create_pipeline,
+    "ppo": ppo.create_pipeline,
+    "evaluation": evaluation.create_pipeline,
+    "reporting": reporting.create_pipeline,
+}
+"""The stages in the order in which data flows."""
+
+PER_WORLD_MODEL: Final = (world_model, features, rewards, behavior_cloning, ppo, evaluation)
+"""Stages of the pipelines that are named after one world model."""
+
+
+@cache
+def register_pipelines() -> dict[str, Pipeline]:
+    """All pipelines: each stage, each world model's own chain, everything, and everything but play."""
+    stages = {name: create() for name, create in STAGES.items()}
+    everything = sum(stages.values(), Pipeline([]))
+    chains = {
+        name: sum((stage.create_pipeline(conditions=(name,)) for stage in PER_WORLD_MODEL), Pipeline([]))
+        for name in WORLD_MODELS
+    }
+    return {
+        **stages,
+        **chains,
+        "reproduce": everything - stages["play"],
+        "__default__": everything,
+    }

@@ -1,0 +1,171 @@
+"""Closed-loop success from held-out starts, and the gathering of what cells produced."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from wam.datasets import NamedFiles
+from wam.episodes.statistics import ProprioStatistics
+from wam.evaluation.agent import RandomAgent, WorldModelAgent
+from wam.evaluation.baselines import expert_rollout, make_control_agent
+from wam.evaluation.pools import borrowed_pool
+from wam.evaluation.rollout import RolloutResult, rollout
+from wam.evaluation.success import evaluation_rows
+from wam.evaluation.video import clip_bytes
+from wam.pipelines.pages import ComputeConfig, ControlRow, EvaluationConfig, TaskRow
+from wam.policy.diffusion import DiffusionPolicy
+from wam.policy.load import policy_from_checkpoint
+from wam.sim.config import SimConfig
+from wam.tasks.selection import starts_from_table
+from wam.training.checkpoint import Checkpoint
+from wam.training.device import resolve_device
+from wam.world_model.model import WorldModel
+
+
+def evaluate_policies(
+    world_model: Checkpoint,
+    cloned_policy: Checkpoint,
+    finetuned_policy: Checkpoint,
+    selected_policy: Checkpoint,
+    starts: pd.DataFrame,
+    task: TaskRow,
+    config: EvaluationConfig,
+    simulator: SimConfig,
+    compute: ComputeConfig,
+    seed: int,
+) -> tuple[pd.DataFrame, dict[str, float], dict[str, bytes]]:
+    """Every policy of a cell from every held-out start; rows, rates, clips."""
+    device = resolve_device(compute.device)
+    model = WorldModel.from_checkpoint(world_model).to(device).eval()
+    held_out = starts_from_table(starts, task.name, "test")
+    policies = {"cloned": cloned_policy, "finetuned": finetuned_policy, "selected": selected_policy}
+    results: dict[str, RolloutResult] = {}
+    with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
+        for name, checkpoint in policies.items():
+            policy = policy_from_checkpoint(checkpoint).to(device).eval()
+            agent = WorldModelAgent(
+                model,
+                policy,
+                act_steps=policy.config.act_steps,
+                start_repeats=config.start_repeats,
+                seed=seed,
+            )
+            results[name] = rollout(
+                pool,
+                held_out,
+                task.name,
+                agent,
+                max_steps=config.max_steps,
+                record=range(min(config.videos, len(held_out))),
+                description=f"{task.name}, {name}",
+            )
+    return *rows_and_rates(results, task.name), clips(results, task.name)
+
+
+def evaluate_control(
+    cloned_policy: Checkpoint,
+    starts: pd.DataFrame,
+    proprio_statistics: Mapping[str, Any],
+    control: ControlRow,
+    task: TaskRow,
+    config: EvaluationConfig,
+    simulator: SimConfig,
+    compute: ComputeConfig,
+    seed: int,
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """A policy that sees no features, from the same held-out starts."""
+    held_out = starts_from_table(starts, task.name, "test")
+    policy = DiffusionPolicy.from_checkpoint(cloned_policy).eval()
+    agent = make_control_agent(
+        control.sees,
+        policy,
+        held_out,
+        ProprioStatistics.from_dict(proprio_statistics),
+        act_steps=policy.config.act_steps,
+        seed=seed,
+    )
+    with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
+        result = rollout(pool, held_out, task.name, agent, max_steps=config.max_steps, description=task.name)
+    return rows_and_rates({"cloned": result}, task.name)
+
+
+def evaluate_expert(
+    starts: pd.DataFrame,
+    task: TaskRow,
+    config: EvaluationConfig,
+    simulator: SimConfig,
+    compute: ComputeConfig,
+    seed: int,
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """The scripted expert, which knows where everything is, from the same held-out starts."""
+    result = expert_rollout(
+        simulator,
+        starts_from_table(starts, task.name, "test"),
+        task.name,
+        seed=seed,
+        workers=compute.processes,
+        max_steps=config.max_steps,
+    )
+    return rows_and_rates({"expert": result}, task.name)
+
+
+def evaluate_random(
+    starts: pd.DataFrame,
+    task: TaskRow,
+    config: EvaluationConfig,
+    simulator: SimConfig,
+    compute: ComputeConfig,
+    seed: int,
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Uniformly random actions from the same held-out starts."""
+    agent = RandomAgent(act_steps=RANDOM_ACT_STEPS, seed=seed)
+    held_out = starts_from_table(starts, task.name, "test")
+    with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
+        result = rollout(pool, held_out, task.name, agent, max_steps=config.max_steps, description=task.name)
+    return rows_and_rates({"random": result}, task.name)
+
+
+RANDOM_ACT_STEPS = 4
+"""Control steps that one random draw is held, as long as a policy's chunk."""
+
+
+def rows_and_rates(results: Mapping[str, RolloutResult], task: str) -> tuple[pd.DataFrame, dict[str, float]]:
+    """One row an episode, and the success rate of each policy."""
+    rows = [evaluation_rows(result, task=task, policy=name) for name, result in results.items()]
+    rates = {f"{name}_success": result.success_rate for name, result in results.items()}
+    return pd.concat(rows, ignore_index=True), rates
+
+
+def clips(results: Mapping[str, RolloutResult], task: str) -> dict[str, bytes]:
+    """Recorded episodes as animations, by a file name that says what they show."""
+    files = {}
+    for name, result in results.items():
+        for start, frames in result.videos.items():
+            success = bool(result.success[start])
+            label = f"{task} {name} start {start}"
+            outcome = "success" if success else "failure"
+            files[f"{task}-{name}-{start:02d}-{outcome}.webp"] = clip_bytes(
+                frames, success=success, label=label, image_format="webp"
+            )
+    return files
+
+
+def collect_results(*tables: pd.DataFrame) -> pd.DataFrame:
+    """Evaluation rows of all tasks."""
+    return pd.concat(tables, ignore_index=True)
+
+
+def collect_curves(*tables: pd.DataFrame) -> pd.DataFrame:
+    """Curves of all tasks and stages."""
+    return pd.concat(tables, ignore_index=True)
+
+
+def collect_reward_results(*metrics: Mapping[str, Any]) -> pd.DataFrame:
+    """Classifier quality of all tasks, one row a task."""
+    return pd.DataFrame(list(metrics))
+
+
+def collect_videos(*clips_of_tasks: NamedFiles) -> dict[str, bytes]:
+    """Clips of all tasks."""
+    return {name: content for files in clips_of_tasks for name, content in files.items()}

@@ -1,0 +1,105 @@
+"""The grid in one place: which conditions are compared, on which tasks, and how a cell is built.
+
+A cell is a namespace ``{world_model}.{task}``. Beside the trained world models stand conditions without
+one: policies that see proprioception or the simulator's state instead of features, the scripted expert,
+and random actions. They run from the same starts, so that a success rate can be read.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from kedro.pipeline import Pipeline
+
+from wam.tasks.table import TASK_NAMES
+
+WORLD_MODELS: Final = ("wam", "diwa")
+"""Rows of ``parameters_world_models.yml``; adding one there and here adds its cells."""
+BLIND: Final = ("proprio", "privileged")
+"""Policies cloned without a world model: on proprioception alone, and on the whole simulator state."""
+REFERENCES: Final = ("expert", "random")
+"""What is not learned: the scripted expert and uniformly random actions."""
+CONDITIONS: Final = (*WORLD_MODELS, *BLIND, *REFERENCES)
+TASKS: Final = TASK_NAMES
+
+
+def cell_of(namespace: str | None) -> tuple[str, str] | None:
+    """Condition and task of a cell's namespace, ``None`` for any other."""
+    parts = (namespace or "").split(".")
+    if len(parts) == 2 and parts[0] in CONDITIONS and parts[1] in TASKS:
+        return parts[0], parts[1]
+    return None
+
+
+def cells(
+    nodes: Callable[[], Pipeline],
+    conditions: Iterable[str],
+    *,
+    shared: Iterable[str] = (),
+    of_condition: Iterable[str] = (),
+    parameters: Iterable[str] = (),
+    rows: Mapping[str, str] | None = None,
+) -> Pipeline:
+    """One copy of a stage's nodes for every condition and task.
+
+    Args:
+        nodes: Makes the stage's nodes with plain dataset names.
+        conditions: World models or controls.
+        shared: Inputs that all cells read under their own name, such as ``starts``.
+        of_condition: Inputs that belong to a condition, such as ``world_model``.
+        parameters: Pages shared by all cells.
+        rows: Pages of which each condition has a row: name in the node to name of the table. Each cell's
+            ``task`` is its row of ``tasks`` in any case.
+    """
+    copies = Pipeline([])
+    for condition in conditions:
+        for task in TASKS:
+            copies += Pipeline(
+                nodes(),
+                namespace=f"{condition}.{task}",
+                inputs={
+                    **{name: name for name in shared},
+                    **{name: f"{condition}.{name}" for name in of_condition},
+                },
+                parameters=_pages(
+                    parameters, {**_own_rows(rows, condition), "params:task": f"params:tasks.{task}"}
+                ),
+                tags=[condition, task],
+            )
+    return copies
+
+
+def of_each(
+    nodes: Callable[[], Pipeline],
+    conditions: Iterable[str],
+    *,
+    shared: Iterable[str] = (),
+    parameters: Iterable[str] = (),
+    rows: Mapping[str, str] | None = None,
+) -> Pipeline:
+    """One copy of a stage's nodes for every condition, whatever the task.
+
+    Args:
+        nodes: Makes the stage's nodes with plain dataset names.
+        conditions: World models or controls.
+        shared: Inputs that all copies read under their own name.
+        parameters: Pages shared by all copies.
+        rows: Pages of which each condition has a row: name in the node to name of the table.
+    """
+    copies = Pipeline([])
+    for condition in conditions:
+        copies += Pipeline(
+            nodes(),
+            namespace=condition,
+            inputs={name: name for name in shared},
+            parameters=_pages(parameters, _own_rows(rows, condition)),
+            tags=[condition],
+        )
+    return copies
+
+
+def _own_rows(rows: Mapping[str, str] | None, condition: str) -> dict[str, str]:
+    return {f"params:{name}": f"params:{table}.{condition}" for name, table in (rows or {}).items()}
+
+
+def _pages(shared: Iterable[str], own: Mapping[str, str]) -> dict[str, str]:
+    return {**{f"params:{name}": f"params:{name}" for name in shared}, **own}

@@ -1,0 +1,50 @@
+"""Wiring of the ingest stage."""
+
+from kedro.pipeline import Node, Pipeline
+
+from wam.pipelines.ingest.nodes import (
+    compute_proprio_statistics,
+    list_starts,
+    pack_training,
+    pack_validation,
+    select_expert_segments,
+)
+
+
+def create_pipeline() -> Pipeline:
+    """Raw episodes to episode stores, statistics, expert segments and starts."""
+    return Pipeline(
+        [
+            Node(
+                pack_training,
+                ["raw_episodes", "params:ingest", "params:compute", "work_dir"],
+                ["training_episodes", "training_report"],
+                name="pack_training",
+            ),
+            Node(
+                pack_validation,
+                ["raw_episodes", "params:ingest", "params:compute", "work_dir"],
+                ["validation_episodes", "validation_report"],
+                name="pack_validation",
+            ),
+            Node(
+                compute_proprio_statistics,
+                ["training_episodes", "validation_episodes"],
+                "proprio_statistics",
+                name="compute_proprio_statistics",
+            ),
+            Node(
+                select_expert_segments,
+                ["raw_episodes", "training_episodes", "validation_episodes", "params:selection"],
+                "expert_segments",
+                name="select_expert_segments",
+            ),
+            Node(
+                list_starts,
+                ["expert_segments", "validation_episodes"],
+                "starts",
+                name="list_starts",
+            ),
+        ],
+        tags=["ingest"],
+    )

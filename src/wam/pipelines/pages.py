@@ -1,0 +1,168 @@
+"""Pages of configuration that belong to a stage rather than to one room of the library."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from wam.contracts import config
+from wam.evaluation.rollout import MAX_STEPS
+from wam.parallel.map import available_workers
+from wam.training.device import Device
+
+
+@config
+class ComputeConfig:
+    """Where and how wide things run. Nothing here changes a result on one kind of device."""
+
+    device: Device
+    """``auto`` takes the GPU if there is one."""
+    workers: int = Field(ge=0)
+    """Processes for simulators and packing; 0 takes every usable core."""
+    in_process: bool = False
+    """Run simulators inside the main process: right for a few steps, where starting workers costs more."""
+
+    @property
+    def processes(self) -> int:
+        """Processes of maps over pieces, at least 1 (which is this one)."""
+        return 1 if self.in_process else self.workers or available_workers()
+
+    @property
+    def pool_workers(self) -> int:
+        """Workers of a simulator pool, 0 for none."""
+        return 0 if self.in_process else self.processes
+
+
+@config
+class WorldModelRow:
+    """One row of the table of world models: all in which they differ."""
+
+    action_coef: float = Field(ge=0)
+    """Weight of the inverse-dynamics loss; above 0 the model is a WAM, at 0 it is DiWA's DreamerV2."""
+
+
+@config
+class ControlRow:
+    """One row of the table of controls."""
+
+    sees: Literal["proprio", "privileged"]
+    """What the policy is conditioned on instead of features."""
+
+
+@config
+class TaskRow:
+    """One row of the table of tasks: its name, and only what differs from the stages' pages."""
+
+    name: str
+    """The task, as the oracle knows it."""
+    cloning_steps: int | None = Field(default=None, gt=0)
+    """Gradient steps of cloning for this task alone."""
+    ppo_iterations: int | None = Field(default=None, gt=0)
+    """Iterations of fine-tuning for this task alone."""
+
+
+@config
+class OpenLoopConfig:
+    """How open-loop prediction is measured."""
+
+    sequences: int = Field(gt=0)
+    """Held-out sequences."""
+    steps: int = Field(default=50, gt=0)
+    """Frames predicted from one; 50 published."""
+    context_frames: int = Field(default=1, gt=0)
+    """Real frames filtered before the prediction starts; 1 published."""
+    shown: int = Field(default=4, ge=0)
+    """Sequences drawn as strips and clips for the report."""
+
+
+@config
+class FeaturesConfig:
+    """How recorded frames become features."""
+
+    batch: int = Field(gt=0)
+    """Episodes filtered side by side."""
+    start_repeats: int = Field(ge=1)
+    """Times the first frame of a segment is filtered before it counts; 8 halves the error of the start."""
+    fresh_samples: int = Field(ge=0)
+    """Filterings of each expert segment from its own first frame, each with other latent samples."""
+    long_context: bool
+    """Also use features filtered through the play that came before, as published."""
+    context_steps: int = Field(default=256, ge=0)
+    """Most frames of that play; published at least 156."""
+
+
+@config
+class RewardsConfig:
+    """Where labelled frames come from."""
+
+    label_source: Literal["replay", "recorded"] = "replay"
+    """Scenes behind the labels: an open-loop replay of the actions (published), or the recording itself."""
+    start_repeats: int = Field(ge=1)
+    """Times the first frame of a recorded attempt is filtered."""
+    negatives: int = Field(default=10, ge=1)
+    """Frames without success kept per episode; 10 published."""
+
+
+@config
+class ImaginationStartsConfig:
+    """Scenes that imagination starts from."""
+
+    scenes: int = Field(gt=0)
+    """Random scenes per task, each drawn so that the task is possible."""
+    seed: int = Field(ge=0)
+    """Of the scenes; apart from every other set of starts."""
+
+
+@config
+class EvaluationConfig:
+    """Closed-loop evaluation in the simulator."""
+
+    max_steps: int = Field(default=MAX_STEPS, gt=0)
+    """Control steps before an episode is truncated; 72 published."""
+    start_repeats: int = Field(ge=1)
+    """Times the first frame is filtered before the first decision."""
+    videos: int = Field(ge=0)
+    """Starts per task and policy whose episodes are kept as clips."""
+
+
+@config
+class ReportConfig:
+    """What the report says about its numbers."""
+
+    title: str
+    """Headline of the page."""
+    data_set: str
+    """Name of the data that the numbers were measured on."""
+    bootstrap_seed: int = Field(ge=0)
+    """Of the intervals of means and differences."""
+    videos_per_task: int = Field(ge=0)
+    """Clips shown per world model and task."""
+
+
+def check_pages(pages: Mapping[str, Any]) -> None:
+    """Check what no page can check alone.
+
+    Args:
+        pages: Validated pages by name.
+
+    Raises:
+        ValueError: If ``imagine_steps`` is no multiple of ``act_steps``, more denoising steps are fine-tuned
+            than there are, or more segments or starts are selected than play collects.
+    """
+    pages["ppo"].decisions(pages["policy"].act_steps)
+    if pages["ppo"].ft_denoising_steps > pages["policy"].denoising_steps:
+        raise ValueError(
+            f"ppo.ft_denoising_steps {pages['ppo'].ft_denoising_steps} is above policy.denoising_steps "
+            f"{pages['policy'].denoising_steps}; lower it"
+        )
+    wanted = {
+        "demos": "min_training_segments",
+        "test_starts": "test_starts",
+        "selection_starts": "selection_starts",
+    }
+    for name, collected in wanted.items():
+        selected, made = getattr(pages["selection"], name), getattr(pages["play"], collected)
+        if selected is not None and selected > made:
+            raise ValueError(
+                f"selection.{name} {selected} is above play.{collected} {made}; raise the latter"
+            )

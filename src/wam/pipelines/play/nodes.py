@@ -1,0 +1,19 @@
+"""Play data out of the simulator."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from wam.pipelines.pages import ComputeConfig
+from wam.sim.config import SimConfig
+from wam.sim.play import PlayConfig
+from wam.sim.play import collect_play as collect
+
+
+def collect_play(
+    simulator: SimConfig, config: PlayConfig, compute: ComputeConfig, work_dir: Path
+) -> tuple[Path, dict[str, Any]]:
+    """Scripted play in CALVIN's format; returns the finished folder and what was collected."""
+    target = work_dir / "play"
+    report = collect(target, simulator, replace(config, workers=compute.processes))
+    return target, asdict(report)

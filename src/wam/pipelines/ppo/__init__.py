@@ -1,0 +1,5 @@
+"""Stage 7: policies refined in imagination."""
+
+from wam.pipelines.ppo.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

@@ -1,0 +1,129 @@
+"""Refine a cloned policy in imagination."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from wam.datasets import Arrays
+from wam.episodes.proprio import proprio_from_robot_obs
+from wam.evaluation.pools import borrowed_pool
+from wam.evaluation.rollout import make_evaluator
+from wam.pipelines.history import curves
+from wam.pipelines.pages import ComputeConfig, EvaluationConfig, ImaginationStartsConfig, TaskRow
+from wam.policy.diffusion import DiffusionPolicy
+from wam.reward.classifier import RewardClassifier
+from wam.rl.config import PPOConfig
+from wam.rl.finetune import finetune
+from wam.seeding import numpy_generator, torch_generator
+from wam.sim.config import SimConfig
+from wam.sim.starts import sample_start
+from wam.tasks.selection import starts_from_table
+from wam.tasks.table import TASK_NAMES
+from wam.training.checkpoint import Checkpoint
+from wam.training.device import resolve_device
+from wam.world_model.featurize import start_state
+from wam.world_model.model import WorldModel
+from wam.world_model.state import RSSMState
+
+SCENES_AT_ONCE = 25
+"""Tables that are open at a time while scenes are rendered; bounds memory."""
+
+
+def render_imagination_starts(
+    simulator: SimConfig, config: ImaginationStartsConfig, compute: ComputeConfig
+) -> dict[str, NDArray[Any]]:
+    """Random scenes in which each task is possible, rendered once for all world models."""
+    blocks: list[dict[str, NDArray[Any]]] = []
+    with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
+        for number, task in enumerate(TASK_NAMES):
+            rng = numpy_generator(config.seed, "imagination_starts", task)
+            starts = [sample_start(simulator, rng, task) for _ in range(config.scenes)]
+            for first in range(0, len(starts), SCENES_AT_ONCE):
+                frames = pool.reset(starts[first : first + SCENES_AT_ONCE], render=True)
+                blocks.append(
+                    {
+                        "task": np.full(len(frames), number),
+                        "image_static": np.asarray(frames.image_static),
+                        "image_gripper": np.asarray(frames.image_gripper),
+                        "robot_obs": frames.robot_obs,
+                        "scene_state": frames.scene_state,
+                    }
+                )
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def finetune_policy(
+    world_model: Checkpoint,
+    cloned_policy: Checkpoint,
+    reward_classifier: Checkpoint,
+    imagination_starts: Arrays,
+    starts: pd.DataFrame,
+    task: TaskRow,
+    config: PPOConfig,
+    evaluation: EvaluationConfig,
+    simulator: SimConfig,
+    compute: ComputeConfig,
+    seed: int,
+    work_dir: Path,
+) -> tuple[Checkpoint, Checkpoint, pd.DataFrame, dict[str, float]]:
+    """PPO from random scenes; returns the last policy, the one selected, curves and final figures."""
+    if task.ppo_iterations is not None:
+        config = replace(config, iterations=task.ppo_iterations)
+    device = resolve_device(compute.device)
+    model = WorldModel.from_checkpoint(world_model).to(device).eval().requires_grad_(requires_grad=False)
+    policy = DiffusionPolicy.from_checkpoint(cloned_policy).to(device)
+    selection = starts_from_table(starts, task.name, "selection")
+    with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
+        in_simulator = make_evaluator(
+            pool,
+            selection,
+            task.name,
+            model,
+            act_steps=policy.config.act_steps,
+            start_repeats=evaluation.start_repeats,
+            seed=seed,
+            max_steps=evaluation.max_steps,
+        )
+        result = finetune(
+            policy,
+            model,
+            RewardClassifier.from_checkpoint(reward_classifier).to(device).eval(),
+            encode_starts(model, imagination_starts, task.name, evaluation.start_repeats, seed),
+            config,
+            seed=seed,
+            evaluate=in_simulator,
+            work_dir=work_dir,
+            description=f"PPO {task.name}",
+        )
+    table = curves(result.history, step="iteration", stage="ppo", task=task.name)
+    metrics = {"selected_iteration": float(result.selected_iteration), **first_and_last(result.history)}
+    return result.last.to_checkpoint(), result.selected.to_checkpoint(), table, metrics
+
+
+def encode_starts(model: WorldModel, scenes: Arrays, task: str, repeats: int, seed: int) -> RSSMState:
+    """Latent states of a task's scenes, each first frame seen ``repeats`` times."""
+    rows = scenes.rows_where("task", [TASK_NAMES.index(task)])
+    proprio = np.asarray(proprio_from_robot_obs(rows["robot_obs"]), np.float32)
+    return start_state(
+        model,
+        torch.from_numpy(rows["image_static"]).to(model.device),
+        torch.from_numpy(rows["image_gripper"]).to(model.device),
+        torch.from_numpy(proprio).to(model.device),
+        repeats=repeats,
+        generator=torch_generator(seed, "imagination_starts", task, device=model.device),
+    )
+
+
+def first_and_last(history: list[dict[str, float]]) -> dict[str, float]:
+    """Imagined and real success where each was measured first and last."""
+    figures: dict[str, float] = {}
+    for name in ("imagined_success", "real_success"):
+        values = [row[name] for row in history if name in row]
+        if values:
+            figures |= {f"{name}_first": values[0], f"{name}_last": values[-1]}
+    return figures

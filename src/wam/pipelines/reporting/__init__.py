@@ -1,0 +1,5 @@
+"""Stage 9: tables, plots and the report page."""
+
+from wam.pipelines.reporting.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

@@ -1,0 +1,143 @@
+"""Results of all conditions to tables, figures and one page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from wam.datasets import NamedFiles
+from wam.demonstrations.replay_labels import replay_success_table
+from wam.evaluation.success import success_table
+from wam.pipelines.grid import CONDITIONS, WORLD_MODELS
+from wam.pipelines.pages import ReportConfig
+from wam.pipelines.rewards.pipeline import PROPRIO
+from wam.report import results as page
+from wam.report.comparisons import imagined_beside_real
+from wam.report.labels import policy_key
+from wam.report.plots import plot_curves, plot_imagined_beside_real, plot_open_loop, plot_success
+from wam.report.tables import success_markdown
+
+LOSSES = {
+    "image_loss": "image loss",
+    "kl_loss": "balanced KL (nats)",
+    "action_error": "inverse dynamics error",
+}
+"""World-model curves that are drawn, if they were recorded."""
+POLICY_CURVES = {"loss": "cloning loss", "policy_loss": "PPO policy loss", "approx_kl": "PPO approximate KL"}
+
+
+def compare_success(
+    config: ReportConfig, *results: pd.DataFrame | None
+) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    """One table of all episodes, and success by policy and task, as data and as Markdown."""
+    parts = [
+        rows.assign(policy=[policy_key(condition, stage) for stage in rows["policy"]])
+        for condition, rows in zip(CONDITIONS, results, strict=True)
+        if rows is not None
+    ]
+    if not parts:
+        raise ValueError("no condition has results yet; run `kedro run --pipelines evaluation` first")
+    rows = pd.concat(parts, ignore_index=True)
+    success = success_table(rows, seed=config.bootstrap_seed)
+    return rows, success, success_markdown(success)
+
+
+def compare_rewards(*results: pd.DataFrame | None) -> pd.DataFrame:
+    """Classifier quality of all conditions."""
+    return _labelled(
+        "condition", (*WORLD_MODELS, PROPRIO), results, ["condition", "task", "precision", "recall"]
+    )
+
+
+def compare_world_models(*qualities: pd.DataFrame | None) -> pd.DataFrame:
+    """Open-loop quality of all world models by predicted step."""
+    return _labelled("world_model", WORLD_MODELS, qualities, ["world_model", "step"])
+
+
+def _labelled(
+    column: str, names: tuple[str, ...], tables: tuple[pd.DataFrame | None, ...], empty: list[str]
+) -> pd.DataFrame:
+    parts = [
+        table.assign(**{column: name}) for name, table in zip(names, tables, strict=True) if table is not None
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=empty)
+
+
+def draw_figures(
+    success: pd.DataFrame, open_loop: pd.DataFrame, *tables: pd.DataFrame | None
+) -> dict[str, bytes]:
+    """All plots as SVG; those without data are left out."""
+    of_models = _labelled("world_model", WORLD_MODELS, tables[: len(WORLD_MODELS)], ["world_model", "name"])
+    of_cells = _labelled(
+        "world_model", WORLD_MODELS, tables[len(WORLD_MODELS) :], ["world_model", "name", "stage"]
+    )
+    real = imagined_beside_real(of_cells)
+    drawn = {page.SUCCESS: plot_success(success)}
+    if len(of_models):
+        drawn[page.LEARNING] = plot_curves(of_models, list(LOSSES), list(LOSSES.values()))
+    if len(real):
+        drawn[page.IMAGINED] = plot_imagined_beside_real(real)
+    if len(of_cells):
+        drawn[page.POLICIES] = plot_curves(of_cells, list(POLICY_CURVES), list(POLICY_CURVES.values()))
+    if len(open_loop):
+        drawn[page.OPEN_LOOP] = plot_open_loop(open_loop)
+    return {f"{name}.svg": svg.encode() for name, svg in drawn.items()}
+
+
+def render_report(
+    config: ReportConfig,
+    seed: int,
+    lineage: Mapping[str, Any],
+    rows: pd.DataFrame,
+    success: pd.DataFrame,
+    rewards: pd.DataFrame,
+    replay: pd.DataFrame,
+    figures: NamedFiles,
+    *files: NamedFiles | None,
+) -> str:
+    """The page, with everything inside."""
+    count = len(WORLD_MODELS)
+    return page.results_page(
+        page.Results(
+            title=config.title,
+            subtitle=config.data_set,
+            facts=facts(rows, seed, lineage),
+            rows=rows,
+            success=success,
+            rewards=rewards,
+            replay=replay_success_table(replay),
+            figures={name.removesuffix(".svg"): svg.decode() for name, svg in figures.items()},
+            strips=_present(files[:count]),
+            clips=_present(files[count:]),
+            ancestry=ancestry(lineage),
+            bootstrap_seed=config.bootstrap_seed,
+            clips_per_task=config.videos_per_task,
+        )
+    )
+
+
+def _present(files: tuple[NamedFiles | None, ...]) -> dict[str, NamedFiles]:
+    return {name: found for name, found in zip(WORLD_MODELS, files, strict=True) if found is not None}
+
+
+def facts(rows: pd.DataFrame, seed: int, lineage: Mapping[str, Any]) -> dict[str, str]:
+    """What a number must be read with: seed, starts, run, episodes, code."""
+    starts = rows.drop_duplicates(["task", "start"])
+    code, ancestors = lineage.get("code", {}), lineage.get("ancestors", {})
+    commit = code.get("commit", "unknown")[:12] + (
+        " with local changes" if code.get("changed") == "yes" else ""
+    )
+    return {
+        "seed": f"{seed} (one)",
+        "held-out starts": f"{len(starts)} over {starts['task'].nunique()} tasks",
+        "run": lineage.get("saved_by_run", "unknown"),
+        "episodes": ancestors.get("training_episodes", {}).get("version", "unknown"),
+        "code": commit,
+    }
+
+
+def ancestry(lineage: Mapping[str, Any]) -> pd.DataFrame:
+    """Artefact, version and digest of every ancestor."""
+    ancestors = lineage.get("ancestors", {})
+    lines = [(name, one.get("version", ""), one.get("digest", "")) for name, one in sorted(ancestors.items())]
+    return pd.DataFrame(lines, columns=["artefact", "version", "digest"])

@@ -1,0 +1,65 @@
+"""Wiring of the reporting stage."""
+
+from kedro.pipeline import Node, Pipeline
+
+from wam.pipelines.grid import CONDITIONS, WORLD_MODELS
+from wam.pipelines.reporting.nodes import (
+    compare_rewards,
+    compare_success,
+    compare_world_models,
+    draw_figures,
+    render_report,
+)
+
+
+def _of_each(kinds: list[str], conditions: tuple[str, ...] = WORLD_MODELS) -> list[str]:
+    return [f"{condition}.{kind}" for kind in kinds for condition in conditions]
+
+
+def create_pipeline() -> Pipeline:
+    """Tables, figures and the page, of whichever conditions have results."""
+    return Pipeline(
+        [
+            Node(
+                compare_success,
+                ["params:report", *_of_each(["results"], CONDITIONS)],
+                ["success_rows", "success_table", "success_table_markdown"],
+                name="compare_success",
+            ),
+            Node(
+                compare_rewards,
+                _of_each(["reward_results"], (*WORLD_MODELS, "proprio")),
+                "reward_table",
+                name="compare_rewards",
+            ),
+            Node(
+                compare_world_models,
+                _of_each(["open_loop_quality"]),
+                "open_loop_table",
+                name="compare_world_models",
+            ),
+            Node(
+                draw_figures,
+                ["success_table", "open_loop_table", *_of_each(["world_model_curves", "curves"])],
+                "figures",
+                name="draw_figures",
+            ),
+            Node(
+                render_report,
+                [
+                    "params:report",
+                    "params:seed",
+                    "lineage",
+                    "success_rows",
+                    "success_table",
+                    "reward_table",
+                    "replay_success",
+                    "figures",
+                    *_of_each(["open_loop_pictures", "videos"]),
+                ],
+                "report",
+                name="render_report",
+            ),
+        ],
+        tags=["reporting"],
+    )

@@ -1,0 +1,130 @@
+"""Success labels, near misses, and the classifiers trained on both."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import torch
+
+from wam.datasets import ArrayBlocks, Arrays
+from wam.demonstrations.failures import NearMissConfig, record_attempts, undecidable_kinds
+from wam.demonstrations.held_out import detection_table
+from wam.demonstrations.replay_labels import label_segments
+from wam.episodes.statistics import ProprioStatistics
+from wam.episodes.store import EpisodeStore
+from wam.pipelines.features.nodes import demonstrations
+from wam.pipelines.pages import ComputeConfig, RewardsConfig, TaskRow
+from wam.pipelines.rewards.sets import RewardSets, TaskFrames, proprio_sets, world_model_sets
+from wam.reward.classifier import RewardClassifier
+from wam.reward.config import ClassifierConfig, RewardTrainingConfig
+from wam.reward.metrics import precision_recall
+from wam.reward.train import train_classifier
+from wam.sim.config import SimConfig
+from wam.training.checkpoint import Checkpoint
+from wam.training.device import resolve_device
+from wam.world_model.model import WorldModel
+
+
+def label_experts(
+    expert_segments: pd.DataFrame,
+    training_episodes: EpisodeStore,
+    simulator: SimConfig,
+    config: RewardsConfig,
+    compute: ComputeConfig,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Oracle labels of every demonstration frame, and whether each segment's replay succeeded."""
+    labels = label_segments(
+        simulator,
+        demonstrations(expert_segments),
+        training_episodes.load(images=False),
+        workers=compute.processes,
+        source=config.label_source,
+    )
+    return labels.frames, labels.segments
+
+
+def record_near_misses(simulator: SimConfig, config: NearMissConfig, compute: ComputeConfig) -> ArrayBlocks:
+    """Rendered near misses beside successes, to train on and to judge by."""
+    return ArrayBlocks(record_attempts(simulator, config, workers=compute.processes))
+
+
+def train_reward_classifier(
+    world_model: Checkpoint,
+    expert_features: Arrays,
+    expert_labels: pd.DataFrame,
+    failure_episodes: Arrays,
+    task: TaskRow,
+    config: RewardsConfig,
+    classifier: ClassifierConfig,
+    training: RewardTrainingConfig,
+    compute: ComputeConfig,
+    seed: int,
+) -> tuple[Checkpoint, dict[str, Any]]:
+    """A classifier on features; returns its weights and its quality on held-out attempts."""
+    model = WorldModel.from_checkpoint(world_model).to(resolve_device(compute.device)).eval()
+    frames = TaskFrames.read(expert_features, expert_labels, failure_episodes, task.name)
+    sets = world_model_sets(
+        model, frames, start_repeats=config.start_repeats, negatives=config.negatives, seed=seed
+    )
+    trained = _train(sets, classifier, training, compute, seed, task.name)
+    return trained.to_checkpoint(), quality(trained, sets, task.name)
+
+
+def train_proprio_classifier(
+    expert_features: Arrays,
+    expert_labels: pd.DataFrame,
+    failure_episodes: Arrays,
+    proprio_statistics: Mapping[str, Any],
+    task: TaskRow,
+    config: RewardsConfig,
+    classifier: ClassifierConfig,
+    training: RewardTrainingConfig,
+    compute: ComputeConfig,
+    seed: int,
+) -> dict[str, Any]:
+    """The blind classifier: quality that needs no eyes."""
+    frames = TaskFrames.read(expert_features, expert_labels, failure_episodes, task.name)
+    statistics = ProprioStatistics.from_dict(proprio_statistics)
+    sets = proprio_sets(frames, statistics, negatives=config.negatives, seed=seed)
+    return quality(_train(sets, classifier, training, compute, seed, task.name), sets, task.name)
+
+
+def _train(
+    sets: RewardSets,
+    classifier: ClassifierConfig,
+    training: RewardTrainingConfig,
+    compute: ComputeConfig,
+    seed: int,
+    task: str,
+) -> RewardClassifier:
+    trained, _ = train_classifier(
+        sets.training.inputs(sees_start=classifier.sees_start),
+        sets.training.label,
+        classifier,
+        training,
+        seed=seed,
+        device=resolve_device(compute.device),
+        description=f"reward classifier {task}",
+    )
+    return trained
+
+
+def quality(classifier: RewardClassifier, sets: RewardSets, task: str) -> dict[str, Any]:
+    """Precision and recall on the held-out set, sizes, and false positives by kind of frame."""
+    held_out = sets.held_out.frames
+    sees_start = classifier.config.sees_start
+    predicted = classifier.predict(torch.from_numpy(held_out.inputs(sees_start=sees_start))).numpy()
+    counts = precision_recall(held_out.label, predicted).to_dict()
+    undecidable = () if sees_start else undecidable_kinds(task)
+    table = detection_table(held_out, predicted, undecidable=undecidable).set_index("kind")
+    decidable = table.loc["decidable", ["precision", "recall"]].dropna()
+    by_kind = table["false_positive_rate"].drop(["all", "decidable"]).dropna()
+    return {
+        "task": task,
+        **counts,
+        "training_frames": len(sets.training),
+        "training_successes": int(sets.training.label.sum()),
+        **{f"decidable_{name}": value for name, value in decidable.to_dict().items()},
+        **{f"false_positive_rate_{kind}": rate for kind, rate in by_kind.to_dict().items()},
+        **{f"pairs_{name}": value for name, value in sets.held_out.match_summary().items()},
+    }

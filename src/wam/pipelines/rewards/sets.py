@@ -1,0 +1,127 @@
+"""The two sets of one task's classifier, out of what the catalog holds."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from numpy.typing import NDArray
+
+from wam.datasets import Arrays
+from wam.demonstrations.failures import SUCCESS_KIND, Attempts, Role, read_attempts
+from wam.demonstrations.held_out import HeldOutSet, held_out_set
+from wam.demonstrations.observed import observe_segments
+from wam.demonstrations.reward_sets import RewardSet, imagined_features, labelled_features, training_set
+from wam.episodes.statistics import ProprioStatistics
+from wam.world_model.featurize import featurize_segments
+from wam.world_model.model import WorldModel
+
+Features = Mapping[str, NDArray[Any]]
+Featurize = Callable[[Attempts], Features]
+Imagine = Callable[[Features, pd.DataFrame], RewardSet]
+
+
+@dataclass(frozen=True)
+class RewardSets:
+    """What a classifier learns from and what it is judged on."""
+
+    training: RewardSet
+    held_out: HeldOutSet
+
+
+@dataclass(frozen=True)
+class TaskFrames:
+    """Frames of one task at rest.
+
+    Attributes:
+        features: Features of its demonstrations.
+        labels: Labels of their frames.
+        attempts: Recorded attempts of all tasks.
+        task: The task.
+    """
+
+    features: Features
+    labels: pd.DataFrame
+    attempts: Arrays
+    task: str
+
+    @classmethod
+    def read(cls, features: Arrays, labels: pd.DataFrame, attempts: Arrays, task: str) -> "TaskFrames":
+        """Read the task's part only."""
+        mine = labels[labels["task"] == task]
+        return cls(features.rows_where("segment", mine["segment"].unique().tolist()), mine, attempts, task)
+
+    def attempts_of(self, role: Role, featurize: Featurize) -> tuple[Features, pd.DataFrame, dict[int, str]]:
+        """Features of the attempts of a role, the labels of their frames, and the kind of each."""
+        attempts = read_attempts(self.attempts.lazily(), task=self.task, role=role)
+        return featurize(attempts), attempts.labels().frames, dict(enumerate(attempts.table["kind"]))
+
+
+def world_model_sets(
+    model: WorldModel, frames: TaskFrames, *, start_repeats: int, negatives: int, seed: int
+) -> RewardSets:
+    """Sets on features: demonstrations and attempts, and both of them imagined; held-out attempts.
+
+    Args:
+        model: In evaluation mode.
+        frames: Of the task.
+        start_repeats: Times the first frame of an attempt is filtered.
+        negatives: Frames without success kept per episode.
+        seed: Of latent samples and draws.
+    """
+
+    def featurize(attempts: Attempts) -> Features:
+        return featurize_segments(
+            model,
+            attempts.episodes,
+            attempts.table,
+            start_repeats=start_repeats,
+            fresh_samples=1,
+            long_context=False,
+            seed=seed,
+        )
+
+    def imagine(features: Features, labels: pd.DataFrame) -> RewardSet:
+        return imagined_features(model, features, labels, seed=seed)
+
+    return _sets(frames, featurize, imagine, negatives=negatives, seed=seed)
+
+
+def proprio_sets(
+    frames: TaskFrames, statistics: ProprioStatistics, *, negatives: int, seed: int
+) -> RewardSets:
+    """The same sets without eyes: proprioception of real frames; nothing is imagined.
+
+    Args:
+        frames: Of the task; its features are those of the proprio control.
+        statistics: Range of each proprio value.
+        negatives: Frames without success kept per episode.
+        seed: Of the draws.
+    """
+
+    def featurize(attempts: Attempts) -> Features:
+        return observe_segments("proprio", attempts.episodes, attempts.table, statistics)
+
+    return _sets(frames, featurize, None, negatives=negatives, seed=seed)
+
+
+def _training_parts(frames: TaskFrames, featurize: Featurize, imagine: Imagine | None) -> Iterator[RewardSet]:
+    """Demonstrations and attempts, seen and imagined, one after another: each part is large."""
+    attempts = frames.attempts_of("train", featurize)
+    yield labelled_features(frames.features, frames.labels)
+    yield labelled_features(*attempts)
+    if imagine is not None:
+        yield imagine(frames.features, frames.labels)
+        yield imagine(*attempts[:2])
+
+
+def _sets(
+    frames: TaskFrames, featurize: Featurize, imagine: Imagine | None, *, negatives: int, seed: int
+) -> RewardSets:
+    parts = _training_parts(frames, featurize, imagine)
+    judged = labelled_features(*frames.attempts_of("held_out", featurize))
+    is_full = judged.kind == SUCCESS_KIND
+    return RewardSets(
+        training_set(parts, seed=seed, negatives=negatives),
+        held_out_set(judged.rows(is_full), judged.rows(~is_full), seed=seed, negatives=negatives),
+    )

@@ -1,0 +1,92 @@
+"""Train a world model and measure how well it predicts."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from wam.episodes.statistics import ProprioStatistics
+from wam.episodes.store import EpisodeStore
+from wam.evaluation.open_loop import OpenLoopQuality, open_loop_quality
+from wam.evaluation.video import clip_bytes, strip_bytes
+from wam.pipelines.history import curves
+from wam.pipelines.pages import ComputeConfig, OpenLoopConfig, WorldModelRow
+from wam.training.checkpoint import Checkpoint
+from wam.training.device import resolve_device
+from wam.training.loop import train
+from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
+from wam.world_model.model import WorldModel
+from wam.world_model.train import WorldModelObjective, WorldModelValidation
+
+STRIP_FRAMES = 8
+"""Frames shown of a predicted sequence."""
+
+
+def train_world_model(
+    training_episodes: EpisodeStore,
+    validation_episodes: EpisodeStore,
+    proprio_statistics: Mapping[str, Any],
+    config: WorldModelConfig,
+    row: WorldModelRow,
+    training: WorldModelTrainingConfig,
+    compute: ComputeConfig,
+    seed: int,
+    work_dir: Path,
+) -> tuple[Checkpoint, pd.DataFrame]:
+    """Train one row of the table of world models; returns its weights and curves."""
+    config = replace(config, losses=replace(config.losses, action_coef=row.action_coef))
+    statistics = ProprioStatistics.from_dict(proprio_statistics)
+    model = WorldModel(config, statistics, seed=seed).to(resolve_device(compute.device))
+    validate = None
+    if training.validation_batches:
+        validate = WorldModelValidation(model, validation_episodes.load(), training, seed=seed)
+    result = train(
+        WorldModelObjective(model, training_episodes.load(), training, seed=seed),
+        steps=training.steps,
+        optimizer=training.optimizer,
+        work_dir=work_dir,
+        checkpoint_every=training.checkpoint_every,
+        log_every=training.log_every,
+        description="world model",
+        key=work_dir.name,
+        validate=validate,
+        validate_every=training.validate_every,
+    )
+    return model.to_checkpoint(), curves(result.history)
+
+
+def measure_open_loop(
+    world_model: Checkpoint,
+    validation_episodes: EpisodeStore,
+    config: OpenLoopConfig,
+    compute: ComputeConfig,
+    seed: int,
+) -> tuple[pd.DataFrame, dict[str, float], dict[str, bytes]]:
+    """PSNR and SSIM of imagination by step on held-out sequences, and pictures of a few."""
+    model = WorldModel.from_checkpoint(world_model).to(resolve_device(compute.device)).eval()
+    quality = open_loop_quality(
+        model,
+        validation_episodes.load(),
+        sequences=config.sequences,
+        steps=config.steps,
+        seed=seed,
+        context_frames=config.context_frames,
+        shown=config.shown,
+    )
+    return quality.by_step, quality.summary, pictures(quality)
+
+
+def pictures(quality: OpenLoopQuality) -> dict[str, bytes]:
+    """A strip and a clip of every shown sequence, recorded above imagined."""
+    files = {}
+    for index, (real, imagined) in enumerate(zip(quality.real, quality.imagined, strict=True)):
+        columns = range(0, len(real), max(1, len(real) // STRIP_FRAMES))
+        files[f"strip-{index}.png"] = strip_bytes(
+            [real, imagined], labels=["real", "imagined"], columns=columns
+        )
+        files[f"clip-{index}.webp"] = clip_bytes(
+            quality.beside(index), success=None, label="real above imagined", image_format="webp"
+        )
+    return files

@@ -1,0 +1,249 @@
+"""The results page: what was compared, how it came out, and what it rests on."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import pandas as pd
+
+from wam.evaluation.success import MEAN_ROW
+from wam.report.cells import cells_of
+from wam.report.comparisons import differences
+from wam.report.labels import PolicyName, ordered_policies, task_title, world_model_title
+from wam.report.page import (
+    Page,
+    Section,
+    cards,
+    details,
+    figure,
+    gallery,
+    heading,
+    note,
+    paragraph,
+    picture,
+    render,
+)
+from wam.report.tables import MISSING, differences_html, percent, plain_html, published_html, success_html
+from wam.tasks.table import TASK_NAMES
+
+SUCCESS, LEARNING, IMAGINED = "success", "world_models", "imagined_beside_real"
+OPEN_LOOP, POLICIES = "open_loop", "policies"
+CAPTIONS: Mapping[str, str] = {
+    SUCCESS: "Success from the held-out starts; 95 % intervals (Wilson per task, bootstrap for the mean).",
+    LEARNING: "Training of the world models: losses per step.",
+    IMAGINED: "While PPO runs: success that the classifier sees in imagination (dashed) beside success "
+    "in the simulator from the selection starts, mean over tasks. Where they part, imagination misleads.",
+    OPEN_LOOP: "Prediction from one frame with recorded actions, held-out sequences: mean and one deviation.",
+    POLICIES: "Cloning loss and PPO, mean over tasks.",
+}
+"""Caption of each figure by its name."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that the page shows.
+
+    Attributes:
+        title: Headline.
+        subtitle: What was measured on what.
+        facts: Facts in the band below (seed, versions, commit, ...).
+        rows: Evaluation rows, one an episode, of all policies.
+        success: Table of ``evaluation.success.success_table``.
+        rewards: Classifier quality: columns condition, task, precision, recall and counts.
+        replay: Replay success by task: columns task, succeeded, segments, rate.
+        figures: SVG text by name.
+        strips: Open-loop strips and clips by world model and file name.
+        clips: Rollout clips by world model and file name.
+        ancestry: Artefact, version and digest of what the page was made from.
+        bootstrap_seed: Of the intervals of differences.
+        clips_per_task: Clips shown per world model and task.
+    """
+
+    title: str
+    subtitle: str
+    facts: Mapping[str, str]
+    rows: pd.DataFrame
+    success: pd.DataFrame
+    rewards: pd.DataFrame
+    replay: pd.DataFrame
+    figures: Mapping[str, str]
+    strips: Mapping[str, Mapping[str, bytes]]
+    clips: Mapping[str, Mapping[str, bytes]]
+    ancestry: pd.DataFrame
+    bootstrap_seed: int
+    clips_per_task: int
+
+
+def results_page(results: Results) -> str:
+    """The page as HTML."""
+    sections = [
+        _success(results),
+        _controls(results),
+        _imagination(results),
+        _rewards(results),
+        _world_models(results),
+        _rollouts(results),
+        _provenance(results),
+    ]
+    return render(Page(results.title, results.subtitle, results.facts, sections))
+
+
+def headline(success: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Mean success of every policy, with its interval."""
+    cells = cells_of(success)
+    means = {policy: cell for (policy, task), cell in cells.items() if task == MEAN_ROW}
+    return {
+        PolicyName.parse(key).title: (
+            percent(means[key].rate),
+            f"{means[key].interval}, {means[key].successes} of {means[key].trials}",
+        )
+        for key in ordered_policies(list(means))
+    }
+
+
+def _plot(results: Results, name: str) -> list[str]:
+    return [figure(results.figures[name], CAPTIONS[name])] if name in results.figures else []
+
+
+def _success(results: Results) -> Section:
+    return Section(
+        "Success by task",
+        [
+            cards(headline(results.success)),
+            success_html(results.success),
+            note(
+                "Successes of trials with the 95 % interval below. Every policy ran from the same held-out "
+                "starts, which neither training nor selection ever touched."
+            ),
+            *_plot(results, SUCCESS),
+            heading("Beside the papers"),
+            published_html(results.success),
+            note("The papers' numbers come from CALVIN D, another data set: for orientation alone."),
+        ],
+    )
+
+
+def _controls(results: Results) -> Section:
+    table = differences(results.rows, seed=results.bootstrap_seed)
+    return Section(
+        "Who beats whom",
+        [
+            paragraph(
+                "Differences in mean success between policies that ran from the same starts, with a paired "
+                "bootstrap interval. Without a lead over proprioception alone, a success rate says nothing "
+                "about the world model."
+            ),
+            differences_html(table) if len(table) else note("No pair of policies ran from the same starts."),
+        ],
+    )
+
+
+def _imagination(results: Results) -> Section:
+    parts = [*_plot(results, IMAGINED), *_plot(results, POLICIES)]
+    return Section("Imagination and reality", parts or [note("No policy was refined in imagination yet.")])
+
+
+def _rewards(results: Results) -> Section:
+    return Section(
+        "Reward classifiers",
+        [
+            paragraph(
+                "Precision and recall on held-out attempts: every success is paired with a failure at a like "
+                "arm pose (a stroke stopped short, a press beside, the motion made where the goal was reached "
+                "already). The proprio-only classifier shows how much of it the arm's pose gives away. In "
+                "brackets: without the failures that no single picture can tell from a success."
+            ),
+            plain_html(reward_rows(results.rewards)) if len(results.rewards) else note("None is trained."),
+        ],
+    )
+
+
+def reward_rows(rewards: pd.DataFrame) -> pd.DataFrame:
+    """Precision and recall by task, one pair of columns a condition; decidable frames alone in brackets."""
+    table = pd.DataFrame({"task": [task_title(task) for task in TASK_NAMES]})
+    for condition in dict.fromkeys(rewards["condition"]):
+        columns = ["precision", "recall", "decidable_precision", "decidable_recall"]
+        rows = rewards[rewards["condition"] == condition].set_index("task").reindex(TASK_NAMES)
+        rows = rows.reindex(columns=columns).astype(float)
+        title = "proprio-only" if condition == "proprio" else world_model_title(condition)
+        for name in ("precision", "recall"):
+            pairs = zip(rows[name].tolist(), rows[f"decidable_{name}"].tolist(), strict=True)
+            table[f"{title} {name}"] = [
+                f"{_two_digits(value)} ({_two_digits(only)})" for value, only in pairs
+            ]
+    return table
+
+
+def _two_digits(value: float) -> str:
+    return MISSING if math.isnan(value) else f"{value:.2f}"
+
+
+def _world_models(results: Results) -> Section:
+    parts = [*_plot(results, LEARNING), *_plot(results, OPEN_LOOP)]
+    for name, files in results.strips.items():
+        parts.append(heading(f"{world_model_title(name)}: prediction from one frame"))
+        strips = [picture(file, content, "") for file, content in files.items() if file.endswith(".png")]
+        moving = [
+            picture(file, content, "real above imagined")
+            for file, content in files.items()
+            if file.endswith(".webp")
+        ]
+        parts += [*strips[:2], gallery(moving)]
+    return Section("World models", parts or [note("No world model was trained yet.")])
+
+
+def _rollouts(results: Results) -> Section:
+    parts = [note("Static camera beside gripper camera, half of real time; green succeeds, red fails.")]
+    for name, files in results.clips.items():
+        chosen = choose_clips(files, results.clips_per_task)
+        pictures = [picture(file, files[file], clip_caption(file)) for file in chosen]
+        parts.append(details(f"{world_model_title(name)}: {len(pictures)} rollouts", gallery(pictures)))
+    return Section("Rollouts", parts)
+
+
+def choose_clips(files: Mapping[str, bytes], per_task: int) -> list[str]:
+    """Clips of every task, successes and failures in turn, refined policies before cloned ones.
+
+    Args:
+        files: By names such as ``open_drawer-selected-03-success.webp``.
+        per_task: At most this many of each task.
+    """
+    chosen: list[str] = []
+    for task in TASK_NAMES:
+        mine = sorted((name for name in files if name.startswith(f"{task}-")), key=_clip_rank)
+        good = [name for name in mine if name.endswith("success.webp")]
+        bad = [name for name in mine if name.endswith("failure.webp")]
+        turns: Sequence[str] = [name for pair in zip_longest(good, bad) for name in pair if name]
+        chosen += turns[:per_task]
+    return chosen
+
+
+def _clip_rank(name: str) -> tuple[bool, str]:
+    return "-selected-" not in name, name
+
+
+def clip_caption(name: str) -> str:
+    """What a clip shows, from its file name."""
+    task, stage, start, outcome = name.rsplit(".", 1)[0].split("-")
+    return f"{task_title(task)}, {stage}, start {int(start)}: {outcome}"
+
+
+def _provenance(results: Results) -> Section:
+    replay = results.replay.assign(
+        task=[task_title(task) for task in results.replay["task"]],
+        rate=[percent(value) for value in results.replay["rate"]],
+    )
+    return Section(
+        "What this rests on",
+        [
+            heading("Replay of the demonstrations"),
+            paragraph(
+                "Recorded relative actions, replayed open loop from the recorded start, judged by the oracle."
+            ),
+            plain_html(replay, numeric=["succeeded", "segments", "rate"]),
+            details(
+                "Versions and digests of everything this page was made from", plain_html(results.ancestry)
+            ),
+        ],
+    )

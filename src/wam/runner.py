@@ -1,0 +1,126 @@
+"""Kedro's ThreadRunner, made to share a machine between nodes, to start with what takes longest, and to stop.
+
+Small models gain nothing from a second thread inside an operation, but two of them side by side, one thread
+each, do nearly twice the work: torch lets go of Python's lock while it computes.
+"""
+
+import heapq
+import itertools
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Final
+
+import torch
+from click import ClickException
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from kedro.runner import ThreadRunner
+from kedro.runner.task import Task
+from pluggy import PluginManager
+
+from wam.parallel.map import available_workers
+from wam.parallel.stop import allow_work, request_stop
+from wam.training.memory import keep_freed_memory
+
+
+class InterruptedRunError(ClickException):
+    """The run was ended from the keyboard."""
+
+
+class ConcurrentRunner(ThreadRunner):
+    """Runs up to ``max_workers`` nodes at once, each as soon as its inputs are there, in threads.
+
+    Among nodes that wait, the one with the longest chain of nodes behind it starts first. The first failure,
+    or Ctrl-C, starts nothing more and ends the nodes beside it at the next step of their loops; finished
+    outputs and half-done work stay for the next run.
+
+    Args:
+        max_workers: Nodes at once; each gets an equal share of the cores for torch's operations.
+        is_async: Not supported, as in ``ThreadRunner``.
+    """
+
+    def __init__(self, max_workers: int = 2, is_async: bool = False) -> None:
+        super().__init__(max_workers=max_workers, is_async=is_async)
+        self.nodes_at_once: Final = max_workers
+        self._chain: dict[Node, int] = {}
+
+    def _get_executor(self, max_workers: int) -> Executor:
+        threads = max(1, available_workers() // self.nodes_at_once)
+        return _NodeExecutor(max_workers, threads, self._rank)
+
+    def _rank(self, node: Node) -> tuple[int, str]:
+        return -self._chain[node], node.name
+
+    def _run(
+        self,
+        pipeline: Pipeline,
+        catalog: CatalogProtocol[Any, Any],
+        hook_manager: PluginManager | None = None,
+        run_id: str | None = None,
+    ) -> None:
+        self._chain = chain_lengths(pipeline)
+        keep_freed_memory()  # before the threads start: they take on the allocator's settings
+        threads = torch.get_num_threads()
+        allow_work()
+        try:
+            super()._run(pipeline, catalog, hook_manager, run_id)
+        except KeyboardInterrupt:
+            raise InterruptedRunError(
+                "interrupted; what was finished is kept: the same command with --only-missing-outputs goes on"
+            ) from None
+        finally:
+            allow_work()
+            torch.set_num_threads(threads)
+
+
+def chain_lengths(pipeline: Pipeline) -> dict[Node, int]:
+    """For each node the number of nodes on the longest way from it to the end, itself included."""
+    parents = pipeline.node_dependencies
+    lengths = dict.fromkeys(pipeline.nodes, 1)
+    for node in reversed(pipeline.nodes):
+        for parent in parents[node]:
+            lengths[parent] = max(lengths[parent], lengths[node] + 1)
+    return lengths
+
+
+class _NodeExecutor(ThreadPoolExecutor):
+    """Threads that take the waiting task of lowest rank, and that drop all tasks when their user fails."""
+
+    def __init__(self, max_workers: int, torch_threads: int, rank: Callable[[Node], Any]) -> None:
+        # torch keeps the number of its threads for each thread apart
+        super().__init__(max_workers, "node", torch.set_num_threads, (torch_threads,))
+        self._rank = rank
+        self._order = itertools.count()
+        self._guard = threading.Lock()
+        self._waiting: list[tuple[Any, int, Future[Any], Task]] = []
+        self._failed = False
+
+    def submit(self, task: Task, /) -> "Future[Any]":  # type: ignore[override]
+        future: Future[Any] = Future()
+        with self._guard:
+            heapq.heappush(self._waiting, (self._rank(task.node), next(self._order), future, task))
+        super().submit(self._run_first)
+        return future
+
+    def _run_first(self) -> None:
+        with self._guard:
+            _, _, future, task = heapq.heappop(self._waiting)
+        if self._failed:
+            return  # the user leaves with the failure and waits for nothing else
+        try:
+            result = task()
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits for the future
+            self._failed = True
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            request_stop()
+        self.shutdown(wait=True, cancel_futures=kind is not None)

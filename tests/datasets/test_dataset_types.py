@@ -1,0 +1,102 @@
+"""What single catalog types do beyond the contract."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from kedro.io import DatasetError, Version
+
+from wam.datasets import (
+    ArrayBlocks,
+    ArraysDataset,
+    EpisodesDataset,
+    FilesDataset,
+    JsonDataset,
+    LineageDataset,
+    TableDataset,
+    WorkDirDataset,
+)
+from wam.episodes.store import EpisodeStore
+
+
+def save_arrays(folder: Path, data: Any) -> ArraysDataset:
+    dataset = ArraysDataset(filepath=folder / "arrays", version=Version(None, "v1"))
+    dataset.save(data)
+    return dataset
+
+
+def test_blocks_are_joined_in_order(tmp_path: Path) -> None:
+    blocks = ({"x": np.full((n, 2), n), "y": np.arange(n)} for n in (1, 3))
+    arrays = save_arrays(tmp_path, ArrayBlocks(blocks, {"unit": "m"})).load()
+    assert arrays["x"][:, 0].tolist() == [1, 3, 3, 3]
+    assert arrays["y"].tolist() == [0, 0, 1, 2]
+    assert arrays.attributes == {"unit": "m"}
+
+
+def test_blocks_with_other_names_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="a block has the arrays"):
+        save_arrays(tmp_path, ArrayBlocks([{"x": np.zeros(1)}, {"z": np.zeros(1)}]))
+
+
+def test_rows_where_reads_the_rows_asked_for(tmp_path: Path) -> None:
+    arrays = save_arrays(tmp_path, {"task": np.array([0, 1, 1, 2, 1]), "v": np.arange(5.0)}).load()
+    assert arrays.rows_where("task", [1])["v"].tolist() == [1.0, 2.0, 4.0]
+    with pytest.raises(ValueError, match="no row has task"):
+        arrays.rows_where("task", [7])
+
+
+def test_arrays_preview_lists_shapes(tmp_path: Path) -> None:
+    preview = save_arrays(tmp_path, {"x": np.zeros((4, 2))}).preview()
+    assert preview["data"] == [["x", "(4, 2)", "float64"]]
+
+
+def test_table_preview_is_short(tmp_path: Path) -> None:
+    dataset = TableDataset(filepath=tmp_path / "table", version=Version(None, "v1"))
+    dataset.save(pd.DataFrame({"x": range(100), "name": ["n" * 100] * 100}))
+    preview = dataset.preview(nrows=3)
+    assert len(preview["data"]) == 3
+    assert len(preview["data"][0][1]) == 60
+
+
+def test_json_refuses_nan(tmp_path: Path) -> None:
+    dataset = JsonDataset(filepath=tmp_path / "values.json", version=Version(None, "v1"))
+    with pytest.raises(DatasetError, match="not JSON compliant"):
+        dataset.save({"x": float("nan")})
+
+
+def test_file_names_stay_inside_the_folder(tmp_path: Path) -> None:
+    dataset = FilesDataset(filepath=tmp_path / "files", version=Version(None, "v1"))
+    with pytest.raises(DatasetError, match="not a plain file name"):
+        dataset.save({"../a.png": b""})
+
+
+def test_named_files_say_what_there_is(tmp_path: Path) -> None:
+    dataset = FilesDataset(filepath=tmp_path / "files", version=Version(None, "v1"))
+    dataset.save({"a.png": b"1"})
+    with pytest.raises(KeyError, match=r"b\.png is not in"):
+        dataset.load()["b.png"]
+
+
+def test_episodes_move_into_place(tmp_path: Path, make_store: Callable[..., EpisodeStore]) -> None:
+    store = make_store()
+    digest = store.digest
+    dataset = EpisodesDataset(filepath=tmp_path / "episodes.zarr", version=Version(None, "v1"))
+    dataset.save(store.path)
+    assert dataset.load().digest == digest
+    assert not store.path.exists()
+
+
+def test_work_dir_is_made_and_not_written(tmp_path: Path) -> None:
+    dataset = WorkDirDataset(filepath=tmp_path / "work")
+    assert dataset.load().is_dir()
+    with pytest.raises(DatasetError, match="scratch folder"):
+        dataset.save("x")  # type: ignore[arg-type]
+
+
+def test_lineage_is_empty_outside_a_run() -> None:
+    assert LineageDataset().load() == {}
+    with pytest.raises(DatasetError, match="cannot be saved"):
+        LineageDataset().save({})  # type: ignore[arg-type]

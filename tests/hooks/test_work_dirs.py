@@ -1,0 +1,67 @@
+"""Half-done work is found again by the same work, and by no other."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from kedro.framework.session.session import _create_hook_manager
+from kedro.io import DataCatalog
+from kedro.pipeline import Node, Pipeline
+from kedro.runner import SequentialRunner
+
+from wam.hooks import WorkDirHooks
+
+
+def count_calls(data: dict[str, int], steps: int, work_dir: Path) -> dict[str, int]:
+    """Count how often this work was begun; fails until it was begun ``steps`` times."""
+    marker = work_dir / "calls"
+    calls = int(marker.read_text()) + 1 if marker.exists() else 1
+    marker.write_text(str(calls))
+    if calls < steps:
+        raise RuntimeError("killed")
+    return {**data, "calls": calls}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., dict[str, int]]:
+    chosen = Pipeline([Node(count_calls, ["data", "params:steps", "work_dir"], "counted", name="count")])
+
+    def run_one(version: str, steps: int, data: int = 0) -> dict[str, int]:
+        entry = {"type": "wam.datasets.JsonDataset", "versioned": True}
+        page = {name: {**entry, "filepath": str(tmp_path / name)} for name in ("data", "counted")}
+        page["work_dir"] = {"type": "wam.datasets.WorkDirDataset", "filepath": str(tmp_path / "work")}
+        DataCatalog.from_config(page, save_version=f"{version}-in").save("data", {"value": data})
+        catalog = DataCatalog.from_config(page, save_version=version)
+        catalog["params:steps"] = steps
+        manager = _create_hook_manager()
+        manager.register(WorkDirHooks())
+        SequentialRunner().run(chosen, catalog, hook_manager=manager)
+        loaded: dict[str, int] = catalog.load("counted")
+        return loaded
+
+    return run_one
+
+
+def test_a_killed_node_finds_its_work_again(run: Callable[..., dict[str, int]]) -> None:
+    with pytest.raises(RuntimeError, match="killed"):
+        run("v1", steps=2)
+    assert run("v2", steps=2)["calls"] == 2
+
+
+def test_the_folder_goes_once_outputs_are_saved(run: Callable[..., dict[str, int]], tmp_path: Path) -> None:
+    run("v1", steps=1)
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_other_settings_start_anew(run: Callable[..., dict[str, int]], tmp_path: Path) -> None:
+    for version, steps in (("v1", 3), ("v2", 4)):
+        with pytest.raises(RuntimeError, match="killed"):
+            run(version, steps=steps)
+    assert len(list((tmp_path / "work").iterdir())) == 2
+
+
+def test_other_data_start_anew(run: Callable[..., dict[str, int]], tmp_path: Path) -> None:
+    for version, data in (("v1", 0), ("v2", 1)):
+        with pytest.raises(RuntimeError, match="killed"):
+            run(version, steps=9, data=data)
+    assert len(list((tmp_path / "work").iterdir())) == 2

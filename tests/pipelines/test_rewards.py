@@ -1,0 +1,152 @@
+"""What the classifiers of one task learn from and are judged on, and how their quality is told."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from toy_world import tiny_world_model
+
+from wam.demonstrations.failures import KINDS, ROLES
+from wam.demonstrations.reward_sets import IMAGINED, REAL
+from wam.episodes.statistics import ProprioStatistics
+from wam.pipelines.rewards.nodes import quality
+from wam.pipelines.rewards.sets import RewardSets, TaskFrames, proprio_sets, world_model_sets
+from wam.reward.classifier import RewardClassifier
+from wam.reward.config import ClassifierConfig
+from wam.tasks.table import DRAWER, TASK_NAMES
+from wam.world_model.model import WorldModel
+
+FRAMES = 8
+CONTEXTS = 2
+
+
+class InMemory(dict[str, np.ndarray]):
+    """Arrays as the catalog hands them out, without a disk."""
+
+    def lazily(self) -> Mapping[str, Any]:
+        return self
+
+
+def drawer_attempts() -> InMemory:
+    """One start per role, an attempt of every kind; the full ones alone open the drawer, by 4 cm a frame."""
+    rng = np.random.default_rng(0)
+    kinds = [KINDS.index(kind) for _ in ROLES for kind in KINDS]
+    count = len(kinds) * FRAMES
+    scene = np.zeros((count, 24))
+    for attempt, kind in enumerate(kinds):
+        opening = 0.04 * np.arange(FRAMES) if KINDS[kind] == "full" else np.zeros(FRAMES)
+        scene[attempt * FRAMES : (attempt + 1) * FRAMES, DRAWER] = opening
+    images = rng.integers(0, 256, (2, count, 64, 64, 3), np.uint8)
+    return InMemory(
+        image_static=images[0],
+        image_gripper=images[1],
+        action=rng.uniform(-1, 1, (count, 7)).astype(np.float32),
+        proprio=rng.normal(size=(count, 18)).astype(np.float32),
+        robot_obs=rng.normal(size=(count, 15)),
+        scene_state=scene,
+        attempt_task=np.full(len(kinds), TASK_NAMES.index("open_drawer")),
+        attempt_role=np.repeat(np.arange(len(ROLES)), len(KINDS)),
+        attempt_kind=np.array(kinds),
+        attempt_frames=np.full(len(kinds), FRAMES),
+        attempt_success=np.array([KINDS[kind] == "full" for kind in kinds]),
+    )
+
+
+def task_frames(feat_dim: int, contexts: int) -> TaskFrames:
+    """One demonstration of 8 frames, solved in the last four, and the attempts."""
+    rng = np.random.default_rng(1)
+    count = FRAMES * contexts
+    step = np.tile(np.arange(FRAMES), contexts)
+    feat = np.zeros((count, feat_dim), np.float32)
+    feat[:, 0] = np.arange(count)
+    features = {
+        "feat": feat,
+        "action": rng.uniform(-1, 1, (count, 7)).astype(np.float32),
+        "proprio": rng.normal(size=(count, 18)).astype(np.float32),
+        "segment": np.zeros(count, np.int64),
+        "context": np.repeat(np.arange(contexts), FRAMES),
+        "step": step,
+    }
+    labels = pd.DataFrame({"segment": 0, "step": np.arange(FRAMES), "label": np.arange(FRAMES) >= 4})
+    return TaskFrames(features, labels, drawer_attempts(), "open_drawer")  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def model() -> WorldModel:
+    return tiny_world_model()
+
+
+@pytest.fixture(scope="module")
+def seeing(model: WorldModel) -> RewardSets:
+    frames = task_frames(model.feat_dim, CONTEXTS)
+    return world_model_sets(model, frames, start_repeats=2, negatives=2, seed=0)
+
+
+@pytest.fixture(scope="module")
+def blind() -> RewardSets:
+    statistics = ProprioStatistics(-np.ones(18), np.ones(18))
+    return proprio_sets(task_frames(18, 1), statistics, negatives=2, seed=0)
+
+
+def test_demonstrations_and_attempts_are_learned_from_seen_and_imagined(seeing: RewardSets) -> None:
+    counts = pd.Series(seeing.training.kind).value_counts().to_dict()
+    # Per episode all successes (4 frames) and 2 others: 2 contexts of the demonstration, 4 attempts.
+    assert counts == {
+        REAL: CONTEXTS * 6,
+        "full": 6,
+        "short": 2,
+        "beside": 2,
+        "redundant": 2,
+        IMAGINED: CONTEXTS * 6 + 6 + 3 * 2,
+    }
+
+
+def test_sampled_starts_are_followed_by_successes_too(seeing: RewardSets) -> None:
+    training = seeing.training
+    solved, failed = training.kind == "full", np.isin(training.kind, ["short", "beside", "redundant"])
+    assert training.label[solved].any()
+    assert not training.label[failed].any()
+
+
+def test_the_control_learns_the_same_without_imagination(blind: RewardSets, seeing: RewardSets) -> None:
+    assert set(blind.training.kind) == set(seeing.training.kind) - {IMAGINED}
+    assert blind.training.inputs(sees_start=True).shape[1] == 36
+    np.testing.assert_array_equal(blind.held_out.frames.label, seeing.held_out.frames.label)
+    np.testing.assert_array_equal(blind.held_out.frames.kind, seeing.held_out.frames.kind)
+
+
+@pytest.mark.parametrize("who", ["seeing", "blind"])
+def test_at_least_as_many_failures_as_successes(who: str, request: pytest.FixtureRequest) -> None:
+    label = request.getfixturevalue(who).held_out.frames.label
+    assert 0 < label.sum() <= (~label).sum()
+
+
+def always_solved(feat_dim: int, *, sees_start: bool) -> RewardClassifier:
+    page = ClassifierConfig(
+        encoder_hidden=4, embed_dim=4, head_hidden=4, sees_start=sees_start, standardize=False
+    )
+    classifier = RewardClassifier(feat_dim, page)
+    with torch.no_grad():
+        for parameter in classifier.parameters():
+            parameter.zero_()
+        classifier.head[2].bias[1] = 1
+    return classifier
+
+
+@pytest.mark.parametrize("sees_start", [True, False])
+def test_nothing_is_undecidable_for_a_classifier_that_sees_the_start(
+    seeing: RewardSets, model: WorldModel, sees_start: bool
+) -> None:
+    row = quality(always_solved(model.feat_dim, sees_start=sees_start), seeing, "open_drawer")
+    frames = seeing.held_out.frames
+    negatives = ~frames.label
+    assert row["recall"] == 1.0
+    assert row["precision"] == pytest.approx(frames.label.mean())
+    counted = frames.kind != "redundant" if not sees_start else np.ones(len(frames), bool)
+    assert row["decidable_precision"] == pytest.approx(frames.label[counted].mean())
+    assert row["decidable_recall"] == 1.0
+    assert row["false_positive_rate_redundant"] == 1.0
+    assert (negatives & (frames.kind == "redundant")).any()

@@ -1,0 +1,92 @@
+"""``kedro run`` of this project: Kedro's options, another default runner."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click import ClickException
+from click.testing import CliRunner
+from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.cli.utils import find_run_command
+from kedro.framework.startup import bootstrap_project
+
+from wam.cli import concurrent_nodes, run
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _project() -> None:
+    bootstrap_project(ROOT)
+
+
+@pytest.fixture
+def options(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """``options(*arguments)``: what Kedro's own command is called with."""
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr(kedro_run, "callback", lambda **values: seen.update(values))
+    monkeypatch.chdir(ROOT)
+
+    def call(*arguments: str) -> dict[str, Any]:
+        result = CliRunner().invoke(run, list(arguments), catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return seen
+
+    return call
+
+
+def test_kedro_finds_this_command() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of plugins, when they are loaded
+        assert find_run_command("wam") is run
+    assert [param.name for param in run.params] == [param.name for param in kedro_run.params]
+
+
+@pytest.mark.parametrize("environment", ["base", "smoke"])
+def test_two_nodes_at_once_by_default(options: Any, environment: str) -> None:
+    seen = options("--env", environment)
+    assert seen["runner"] == "wam.runner.ConcurrentRunner"
+    assert seen["runner_params"] == {"max_workers": 2}
+
+
+@pytest.mark.parametrize("environment", ["gpu", "paper", "test"])
+def test_one_after_another_where_the_environment_says_so(options: Any, environment: str) -> None:
+    assert options("--env", environment)["runner"] is None
+
+
+def test_a_named_runner_wins(options: Any) -> None:
+    seen = options("--runner", "SequentialRunner")
+    assert (seen["runner"], seen["runner_params"]) == ("SequentialRunner", {})
+
+
+def test_runner_params_win(options: Any) -> None:
+    assert options("--runner-params", "max_workers=3")["runner_params"] == {"max_workers": 3}
+
+
+def test_other_options_arrive_as_they_do_at_kedros_command(options: Any) -> None:
+    seen = options(
+        *("--pipelines", "world_model,ppo", "--namespaces", "wam.open_drawer", "--only-missing-outputs"),
+        *("--load-versions", "wam.world_model:v1", "--params", "seed=3"),
+    )
+    assert set(seen["pipelines"]) == {"world_model", "ppo"}
+    assert list(seen["namespaces"]) == ["wam.open_drawer"]
+    assert seen["only_missing_outputs"] is True
+    assert seen["load_versions"] == {"wam.world_model": "v1"}
+    assert seen["params"] == {"seed": 3}
+
+
+def test_the_environment_variable_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("KEDRO_ENV", "gpu")
+    assert concurrent_nodes(None, None) == 1
+    assert concurrent_nodes(None, "smoke") == 2
+
+
+@pytest.mark.parametrize("value", ["0", "two", "1.5", "true"])
+def test_nonsense_is_refused(tmp_path: Path, value: str) -> None:
+    for folder in ("base", "local"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "base" / "globals.yml").write_text(f"concurrent_nodes: {value}\n")
+    with pytest.raises(ClickException, match="whole number above 0"):
+        concurrent_nodes(str(tmp_path), None)

@@ -1,0 +1,139 @@
+"""Every environment is complete, typed, closed, and has a data root of its own."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kedro.config import OmegaConfigLoader
+from kedro.io import DataCatalog
+from kedro.validation import ParameterValidationError
+from kedro.validation.parameter_validator import ParameterValidator
+
+from wam.datasets import ArtefactDataset, LineageDataset, WorkDirDataset
+from wam.hooks.run_environment import unread
+from wam.pipeline_registry import register_pipelines
+from wam.pipelines.grid import BLIND, TASKS, WORLD_MODELS
+from wam.pipelines.pages import check_pages
+from wam.settings import CONFIG_LOADER_ARGS
+from wam.tasks.table import TASK_NAMES
+from wam.world_model.config import WorldModelConfig
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENTS = ("base", "smoke", "gpu", "paper", "test")
+
+
+def load(environment: str, **runtime_params: Any) -> OmegaConfigLoader:
+    return OmegaConfigLoader(
+        str(ROOT / "conf"), env=environment, runtime_params=runtime_params, **CONFIG_LOADER_ARGS
+    )
+
+
+def pages_of(environment: str, **runtime_params: Any) -> dict[str, Any]:
+    raw = load(environment, **runtime_params)["parameters"]
+    return ParameterValidator(register_pipelines()).validate_raw_params(raw)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_parameters_are_typed_complete_and_fit_together(environment: str) -> None:
+    pages = pages_of(environment)
+    read = {name.removeprefix("params:") for name in register_pipelines()["__default__"].inputs()}
+    assert list(unread(load(environment)["parameters"], read)) == []
+    assert {page.split(".")[0] for page in read - {"work_dir", "lineage"}} <= set(pages)
+    check_pages(pages)
+    assert isinstance(pages["world_model"], WorldModelConfig)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_table_has_its_rows(environment: str) -> None:
+    pages = pages_of(environment)
+    assert tuple(pages["world_models"]) == WORLD_MODELS
+    assert tuple(pages["controls"]) == BLIND
+    assert tuple(pages["tasks"]) == TASKS == TASK_NAMES
+    assert [row.name for row in pages["tasks"].values()] == list(TASK_NAMES)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_data_roots_are_apart(environment: str) -> None:
+    roots = {name: load(name)["globals"]["data_root"] for name in ENVIRONMENTS}
+    assert len(set(roots.values())) == len(ENVIRONMENTS)
+    assert roots[environment].startswith("data")
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_artefact_has_an_entry(environment: str, tmp_path: Path) -> None:
+    loader = load(environment, data_root=str(tmp_path))
+    catalog = DataCatalog.from_config(loader["catalog"])
+    for name in register_pipelines()["__default__"].datasets():
+        if name.startswith("params:"):
+            continue
+        dataset = catalog.get(name)
+        assert isinstance(dataset, ArtefactDataset | WorkDirDataset | LineageDataset), name
+        if isinstance(dataset, ArtefactDataset):
+            assert Path(dataset._filepath).is_relative_to(tmp_path), name
+            assert dataset._version or name == "raw_episodes", name
+            assert dataset.metadata is not None, name
+            assert dataset.metadata["kedro-viz"]["layer"]
+
+
+def test_no_two_artefacts_share_a_place(tmp_path: Path) -> None:
+    catalog = DataCatalog.from_config(load("base", data_root=str(tmp_path))["catalog"])
+    names = [
+        name for name in register_pipelines()["__default__"].datasets() if not name.startswith("params:")
+    ]
+    places = [str(getattr(catalog.get(name), "_filepath", name)) for name in names]
+    assert len(set(places)) == len(places)
+
+
+def test_environments_set_only_what_base_has() -> None:
+    base = load("base")["parameters"]
+    for path in (ROOT / "conf").glob("*/parameters*.yml"):
+        below = {name: base[name] for name in base}
+        assert list(_new_keys(yaml.safe_load(path.read_text()) or {}, below)) in ([], ["epochs"] * 2), path
+
+
+def _new_keys(values: dict[str, Any], known: dict[str, Any]) -> list[str]:
+    found: list[str] = []
+    for key, value in values.items():
+        if key not in known:
+            found += [key] if key not in ("epochs", "calvin_data") else []
+        elif isinstance(value, dict) and isinstance(known[key], dict):
+            found += _new_keys(value, known[key])
+    return found
+
+
+def test_all_base_parameters_say_what_they_are() -> None:
+    silent = [
+        f"{path.name}: {line}"
+        for path in (ROOT / "conf/base").glob("parameters*.yml")
+        for line in path.read_text().splitlines()
+        if ": " in line and "#" not in line and path.name not in ("parameters_tasks.yml",)
+    ]
+    allowed = {"parameters_reporting.yml"}
+    assert [line for line in silent if line.split(":")[0] not in allowed] == []
+
+
+def test_an_unknown_key_is_named() -> None:
+    with pytest.raises(ParameterValidationError, match="bacth"):
+        pages_of("smoke", behavior_cloning={"bacth": 3})
+
+
+def test_a_wrong_type_is_named() -> None:
+    with pytest.raises(ParameterValidationError, match="banana"):
+        pages_of("smoke", ppo={"envs": "banana"})
+
+
+def test_steps_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="imagine_steps 7 is not a multiple of act_steps 4"):
+        check_pages(pages_of("smoke", ppo={"imagine_steps": 7}))
+
+
+def test_more_starts_than_play_collects_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"selection.test_starts 30 is above play.test_starts"):
+        check_pages(pages_of("smoke", selection={"test_starts": 30}))
+
+
+def test_world_models_differ_in_the_head_alone() -> None:
+    rows = pages_of("base")["world_models"]
+    assert rows["wam"].action_coef == 1000.0
+    assert rows["diwa"].action_coef == 0.0
