@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NEGATIVES_PER_EPISODE = 10
-"""Random frames without success that are kept of every episode; published (diwa.md 5.2)."""
+"""Random frames without success that are kept of every episode; published (docs/published.md, rewards)."""
 
 
 def balanced_rows(
@@ -17,7 +17,7 @@ def balanced_rows(
     """Rows of a balanced set: per episode all positives and at most ``negatives`` random others.
 
     The published code draws positions among the negatives and applies them to the whole episode, unseeded
-    (fault B5 of diwa.md 10.2); here the rows drawn are negatives, wherever they lie. An episode with fewer
+    (docs/published.md, fault B5); here the rows drawn are negatives, wherever they lie. An episode with fewer
     negatives than asked for gives all it has.
 
     Args:

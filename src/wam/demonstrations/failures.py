@@ -41,7 +41,7 @@ ROLES: Final[tuple[Role, ...]] = ("train", "held_out")
 SUCCESS_KIND: Final = "full"
 KINDS: Final[tuple[Kind, ...]] = ("full", "short", "beside", "redundant")
 AFTER_SUCCESS: Final = 10
-"""Frames kept after the first success; accepted play segments have up to 16 (diwa.md 4.4)."""
+"""Frames kept after the first success; accepted play segments have up to 16 (docs/published.md, segments)."""
 
 Arrays = Mapping[str, Any]
 """Arrays by name, in memory or lazy (sliced before they are read)."""

@@ -1,6 +1,6 @@
 """Imagined demonstrations: the prior rolled with an expert's actions, labelled with the recorded labels.
 
-PPO will judge imagined features, so the classifier must have seen some (diwa.md 5.2)::
+PPO will judge imagined features, so the classifier must have seen some (docs/published.md, rewards)::
 
     feat[0] (filtered) --a[0]--> imagined[1] --a[1]--> imagined[2] ...     label of imagined[t] = label[t]
 """

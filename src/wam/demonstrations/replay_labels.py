@@ -7,7 +7,7 @@ Time, for a segment of T frames::
     label[0] = False;   label[t] = oracle(scene after the reset, scene after a[t-1])
 
 A label belongs to the frame that it describes. The published code pairs the outcome of ``a[t]`` with frame t,
-one frame too early (fault B4 of diwa.md 10.2).
+one frame too early (docs/published.md, fault B4).
 
 A segment that never succeeds in replay has no positive label. It is reported, not dropped: its actions
 solved the task when they were recorded, so it still serves behavior cloning, and its frames count as

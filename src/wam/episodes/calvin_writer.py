@@ -32,7 +32,7 @@ _NORMALIZER: Final = "calvin_models.calvin_agent.utils.transforms.NormalizeVecto
 def relative_actions(
     robot_obs: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """CALVIN's actions from measured poses (calvin.md, section 3): what was reached, not what was commanded.
+    """CALVIN's actions from measured poses: what was reached, not what was commanded.
 
     Args:
         robot_obs: Consecutive robot states, ``(N, 15)``: TCP xyz (m), Euler xyz (rad), ..., gripper action

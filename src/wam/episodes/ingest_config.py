@@ -15,8 +15,7 @@ class IngestConfig:
 
     Attributes:
         workers: Processes; None uses every usable core. The result does not depend on it.
-        chunk_frames: Frames compressed together; 16 reads a random 50-frame window fastest (performance.md
-            4).
+        chunk_frames: Frames compressed together; 16 reads a random 50-frame window fastest.
         shard_frames: Frames per file, a multiple of ``chunk_frames``; bounds the memory of a worker (25 MB
             for 1024).
         quarantine: Leave bad frames and annotations out and report them, instead of stopping at the first.

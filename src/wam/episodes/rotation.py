@@ -5,7 +5,7 @@ al., "On the continuity of rotation representations in neural networks", CVPR 20
 
 Two conventions. PyBullet's, and therefore CALVIN's, Euler angles turn about fixed axes: R = Rz Ry Rx
 (``extrinsic``, the true rotation). The published pipeline reads the same angles as R = Rx Ry Rz
-(``intrinsic``; fault B16 of diwa.md): also invertible, but not the rotation of the gripper.
+(``intrinsic``; docs/published.md, fault B16): also invertible, but not the rotation of the gripper.
 """
 
 from typing import Literal

@@ -80,7 +80,7 @@ class WorldModelAgent:
         world_model: The filter, in evaluation mode.
         policy: Acts on ``condition(feat, frames)``.
         act_steps: Actions executed per decision.
-        start_repeats: Times the first frame is filtered before the first decision (learning.md 3).
+        start_repeats: Times the first frame is filtered before the first decision.
         seed: Of the latent samples and the denoising noise.
         deterministic: Whether the policy samples without exploration noise.
         condition: Makes the policy's input; the feature alone as published.

@@ -1,7 +1,7 @@
 """Controls from the same starts: the scripted expert, and cloning on state instead of features.
 
 Without them a success rate says nothing about the world model: on a table whose furniture never moves, a
-policy that sees only proprioception reached 82 % (learning.md 4).
+policy that sees only proprioception reached 82 % (docs/published.md, first trial).
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Open-loop quality: how long does imagination stay true to what happened?
 
 One real frame is filtered (or ``context_frames``), then only the recorded actions are fed to the prior, and
-the decoded images are compared with the recorded ones, step by step (``wam-paper.md``, table I).
+the decoded images are compared with the recorded ones, step by step (arXiv 2603.28955, table I).
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The published convolutional stacks for 64x64 images (``diwa.md`` 2.1), at any width."""
+"""The published convolutional stacks for 64x64 images (docs/published.md, world model), at any width."""
 
 import torch
 from jaxtyping import Float, UInt8

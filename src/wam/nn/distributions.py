@@ -64,7 +64,7 @@ def balanced_kl(
     """``balance`` KL(sg(q) || p) + (1 - ``balance``) KL(q || sg(p)), without free nats.
 
     The first term teaches the prior p, the second regularises the posterior q (DreamerV2, equation 4;
-    ``diwa.md`` 2.3).
+    docs/published.md, world model).
 
     Args:
         posterior_logits: Of q.

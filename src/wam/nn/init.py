@@ -27,7 +27,7 @@ def initialise_(module: nn.Module, seed: int) -> None:
     """Fill every parameter of ``module`` in place.
 
     Weights of two and more axes are Xavier uniform, a GRU's recurrent weights orthogonal, biases zero,
-    layer-norm gains one and free parameters zero (as in LUMOS, ``diwa.md`` 2.2).
+    layer-norm gains one and free parameters zero (as in LUMOS, docs/published.md, world model).
 
     Args:
         module: Any tree of linear, convolution, GRU cell and layer-norm layers.

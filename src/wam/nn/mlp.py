@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 LAYER_NORM_EPS = 1e-3
-"""As in the published world model (``diwa.md`` 2.1)."""
+"""As in the published world model (docs/published.md, world model)."""
 
 
 class MLP(nn.Sequential):

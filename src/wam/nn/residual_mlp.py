@@ -66,7 +66,7 @@ class ResidualMLP(nn.Module):
         blocks: Number of residual blocks.
 
     Source:
-        diwa.md 6.1 and 7.4: dims [512, 512, 512] are one linear layer and one block, critic alike with 256.
+        docs/published.md, cloning: dims [512, 512, 512] are one linear layer and one block; critic: 256.
     """
 
     def __init__(

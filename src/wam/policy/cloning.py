@@ -141,7 +141,7 @@ class CloneResult:
 
     Attributes:
         policy: Averaged weights (the last ones without averaging): what is evaluated and fine-tuned.
-        raw_policy: Last weights; the published evaluation of cloning uses them (diwa.md, fault B13).
+        raw_policy: Last weights; the published evaluation of cloning uses them (fault B13).
         training: Curves.
     """
 

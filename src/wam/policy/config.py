@@ -8,7 +8,7 @@ from wam.training.config import OptimizerConfig
 
 @config
 class DiffusionConfig:
-    """The denoising policy. Published values (diwa.md 6) are defaults where one value is right everywhere."""
+    """The denoising policy. Defaults are published (docs/published.md, cloning)."""
 
     hidden: int = Field(gt=0)
     """Width of the trunk; 512 published."""

@@ -16,7 +16,7 @@ class Critic(nn.Module):
         standardizer: Statistics of the condition, copied from the policy; None uses the condition as it is.
 
     Source:
-        diwa.md 7.4.
+        docs/published.md, PPO.
     """
 
     def __init__(self, cond_dim: int, hidden: int, standardizer: Standardizer | None = None) -> None:

@@ -18,7 +18,7 @@ def sinusoidal_embedding(steps: int, dim: int) -> Float[Tensor, "K dim"]:
         dim: Even width, at least 4.
 
     Source:
-        Vaswani et al. 2017, section 3.5; diwa.md 6.1.
+        Vaswani et al. 2017, section 3.5; docs/published.md, cloning.
     """
     half = dim // 2
     frequency = torch.exp(torch.arange(half, dtype=torch.float64) * (-math.log(10_000) / (half - 1)))
@@ -36,7 +36,7 @@ class DiffusionMLP(nn.Module):
         config: Sizes.
 
     Source:
-        diwa.md 6.1.
+        docs/published.md, cloning.
     """
 
     step_table: Tensor

@@ -24,7 +24,7 @@ class DiffusionPolicy(nn.Module):
         config: Sizes, process and noise floors.
 
     Source:
-        diwa.md 6.1 and 6.2.
+        docs/published.md, cloning.
     """
 
     def __init__(self, cond_dim: int, config: DiffusionConfig) -> None:
@@ -72,7 +72,7 @@ class DiffusionPolicy(nn.Module):
         return self.schedule.posterior_mean(clean, noisy, k)
 
     def stds(self, *, deterministic: bool) -> Float[Tensor, " K"]:
-        """Deviation of the injected noise at every step k = 0 .. K - 1 (diwa.md 6.2)."""
+        """Deviation of the injected noise at every step k = 0 .. K - 1 (docs/published.md, cloning)."""
         if deterministic:
             return self.schedule.floored_std(self.config.deterministic_std, final=0.0)
         return self.schedule.floored_std(self.config.min_sampling_std, final=self.config.final_sampling_std)

@@ -22,7 +22,7 @@ class FineTunedPolicy(nn.Module):
         ft_denoising_steps: n, number of steps the actor runs; 10 published.
 
     Source:
-        diwa.md 7.1 and 7.3.
+        docs/published.md, PPO.
     """
 
     def __init__(self, base: DiffusionPolicy, actor: DiffusionPolicy, ft_denoising_steps: int) -> None:

@@ -15,7 +15,7 @@ def cosine_alpha_bar(steps: int, offset: float = 0.008) -> Float[Tensor, " K1"]:
         offset: s of the schedule; keeps the first steps from being too small.
 
     Source:
-        Nichol and Dhariwal 2021, equation 17, on the grid of diwa.md 6.2: K + 1 points from 0 to K + 1.
+        Nichol and Dhariwal 2021, equation 17, on K + 1 points from 0 to K + 1.
     """
     grid = torch.linspace(0, steps + 1, steps + 1, dtype=torch.float64) / (steps + 1)
     curve = torch.cos((grid + offset) / (1 + offset) * math.pi / 2) ** 2
@@ -38,7 +38,7 @@ class NoiseSchedule(nn.Module):
         steps: K, number of denoising steps.
 
     Source:
-        Ho et al. 2020, equations 4, 6 and 7; diwa.md 6.2.
+        Ho et al. 2020, equations 4, 6 and 7; docs/published.md, cloning.
     """
 
     signal: Tensor

@@ -28,7 +28,7 @@ class RewardClassifier(nn.Module):
         config: Sizes, input, loss and decision.
 
     Source:
-        diwa.md 5.3.
+        docs/published.md, rewards.
     """
 
     def __init__(self, feat_dim: int, config: ClassifierConfig) -> None:

@@ -8,7 +8,7 @@ from wam.training.config import OptimizerConfig
 
 @config
 class ClassifierConfig:
-    """The contrastive classifier; published sizes 1024, 256, 1024 (diwa.md 5.3)."""
+    """The contrastive classifier; published sizes 1024, 256, 1024 (docs/published.md, rewards)."""
 
     encoder_hidden: int = Field(gt=0)
     """Width of the encoder's hidden layer."""
@@ -38,7 +38,7 @@ class RewardTrainingConfig:
     """Training of one classifier."""
 
     optimizer: OptimizerConfig
-    """Published: Adam, 1e-6, constant (very under-trained by design, diwa.md 5.3)."""
+    """Published: Adam, 1e-6, constant (very under-trained by design, docs/published.md, rewards)."""
     batch: int = Field(gt=1)
     """Frames per gradient step; 32 published."""
     steps: int | None = Field(default=None, gt=0)

@@ -29,7 +29,7 @@ def supervised_contrastive(
         Mean over the rows that have a positive; 0 if none has.
 
     Source:
-        diwa.md 5.3; Khosla et al. 2020, equation 2.
+        docs/published.md, rewards; Khosla et al. 2020, equation 2.
     """
     unit = torch.nn.functional.normalize(embedding, dim=-1)
     similarity = unit @ unit.T / temperature

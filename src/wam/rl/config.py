@@ -24,7 +24,7 @@ def decisions_per_episode(imagine_steps: int, act_steps: int) -> int:
 
 @config
 class PPOConfig:
-    """Policy gradients through denoising, in the frozen world model (diwa.md 7)."""
+    """Policy gradients through denoising, in the frozen world model (docs/published.md, PPO)."""
 
     iterations: int = Field(gt=0)
     """Rounds of imagining and updating; 768 published."""

@@ -37,14 +37,14 @@ def gae(
         gamma: Discount per decision.
         gae_lambda: 0 trusts the values, 1 the returns.
         bootstrap: "published" treats a truncation as no end at all: value and advantage flow in from the
-            start of the next recorded episode (diwa.md, fault B10). Only the record's last decision uses
+            start of the next recorded episode (fault B10). Only the record's last decision uses
             ``next_value``.
 
     Returns:
         Advantages, and value targets ``advantage + value``.
 
     Source:
-        Schulman et al. 2016, equations 11 and 12; diwa.md 7.4.
+        Schulman et al. 2016, equations 11 and 12; docs/published.md, PPO.
     """
     goes_on = (~terminated).to(reward.dtype)
     carries = goes_on

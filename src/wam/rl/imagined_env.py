@@ -46,7 +46,7 @@ class ImaginedEnv(VectorEnv[Tensor, Tensor, Tensor]):
         imagine_steps: Environment steps until truncation, a multiple of ``act_steps``.
         act_steps: Actions per decision.
         generator: Draws starts and the prior's samples.
-        reward_steps: Score every step of a chunk, or only the "last" (diwa.md, fault B17).
+        reward_steps: Score every step of a chunk, or only the "last" (docs/published.md, fault B17).
         binarize_gripper: Send the gripper's sign, as the simulator does; False is fault B9.
         clip_action: Clip actions to [-1, 1], as evaluation does.
 

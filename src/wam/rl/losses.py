@@ -28,7 +28,7 @@ def clip_schedule(steps: int, *, coef: float, base: float, rate: float) -> Float
     ``base + (coef - base) (exp(rate tau) - 1) / (exp(rate) - 1)`` with ``tau = i / (n - 1)``.
 
     Source:
-        diwa.md 7.4.
+        docs/published.md, PPO.
     """
     tau = (
         torch.arange(steps, dtype=torch.float64) / max(1, steps - 1) if steps > 1 else torch.ones(1).double()
@@ -37,7 +37,7 @@ def clip_schedule(steps: int, *, coef: float, base: float, rate: float) -> Float
 
 
 def denoising_discount(steps: int, gamma: float) -> Float[Tensor, " n"]:
-    """Weight of the advantage at each trained denoising step in the order they run (diwa.md 7.4)."""
+    """Weight of the advantage at each trained denoising step in the order they run."""
     return gamma ** torch.arange(steps - 1, -1, -1, dtype=torch.float32)
 
 
@@ -53,7 +53,7 @@ def clamped_log_prob(
         act_steps: Actions of the chunk that are executed; the others did not earn the reward.
 
     Source:
-        diwa.md 7.4.
+        docs/published.md, PPO.
     """
     return log_prob[..., :act_steps, :].clamp(low, high).mean((-2, -1))
 
@@ -67,7 +67,7 @@ def policy_loss(
     """PPO's clipped surrogate, ``mean max(-A r, -A clip(r, 1 - clip, 1 + clip))``.
 
     Source:
-        Schulman et al. 2017, equation 7; diwa.md 7.4.
+        Schulman et al. 2017, equation 7; docs/published.md, PPO.
     """
     log_ratio = new_log_prob - old_log_prob
     ratio = log_ratio.exp()

@@ -32,7 +32,7 @@ def forward_loss(
         clamp: Bounds of an element's log-probability.
 
     Source:
-        diwa.md 7.5, "Code".
+        docs/published.md, PPO.
     """
     log_prob = actor.log_prob(teacher, cond, min_std).clamp(*clamp).mean((1, 2, 3))
     return -(log_prob * share).sum()
@@ -59,7 +59,7 @@ def reverse_loss(
         clamp: Bounds of an element's log-probability.
 
     Source:
-        diwa.md 7.5, "Paper", which leaves open how the mean over the actor's chain is differentiated.
+        docs/published.md, PPO, which leaves open how the mean over the actor's chain is differentiated.
     """
     drawn = mean + std[:, None, None] * unit_noise
     return -gaussian_log_prob(drawn, base_mean, std).clamp(*clamp).mean()

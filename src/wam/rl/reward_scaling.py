@@ -19,7 +19,7 @@ class RewardScaler:
         clip: Scaled rewards are clipped to plus and minus this.
 
     Source:
-        diwa.md 7.4; Engstrom et al. 2020, appendix A.2. Variances are merged by Chan et al. 1979.
+        docs/published.md, PPO; Engstrom et al. 2020, appendix A.2. Variances are merged by Chan et al. 1979.
     """
 
     def __init__(self, gamma: float, clip: float) -> None:

@@ -37,7 +37,7 @@ ROOM: Final = 0.02
 TRIES: Final = 2
 """Attempts at a task before play moves on."""
 WARM_UP_STEPS: Final = (18, 30)
-"""Aimless steps at the start: a segment needs 48 frames before its success (diwa.md 4.4)."""
+"""Aimless steps at the start: a segment needs 48 frames before its success (docs/published.md, segments)."""
 AIMLESS_STEPS: Final = (6, 18)
 KICK_STEPS: Final = (3, 6)
 PRESS_DEPTHS: Final = (0.016, 0.020)

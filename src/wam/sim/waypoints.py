@@ -2,7 +2,7 @@
 
 The arm follows an accumulating target pose. A leg moves that target towards its goal at a given speed, never
 further than `MAX_LEAD` ahead of the measured TCP (a blocked arm must not wind the target up), and an integral
-term takes out the 1-6 mm that the null-space inverse kinematics leaves (calvin.md, section 9).
+term takes out the 1-6 mm that the null-space inverse kinematics leaves.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Vector = NDArray[np.float64]
 GRIPPER_DOWN: Final = (np.pi, 0.0, np.pi / 2)
 """Euler angles of a gripper that points straight down and opens along world x."""
 GRIPPER_FORWARD: Final = (np.pi, -0.6, np.pi / 2)
-"""Tilted forward by 0.6 rad: a straight-down gripper cannot reach the raised switch (calvin.md 9)."""
+"""Tilted forward by 0.6 rad: a straight-down gripper cannot reach the raised switch."""
 GRIPPER_ACROSS: Final = (np.pi, -0.5, np.pi / 2)
 """Tilted square to the door's knob, which stands out 30 degrees above the horizontal."""
 OPEN: Final = 1.0

@@ -1,7 +1,7 @@
 """Task segments in play, by CALVIN's acceptance rule, without its quota.
 
-The rule (CALVIN's automatic language annotator; diwa.md 4.4), for a window of 64 frames that starts at frame
-i::
+The rule (CALVIN's automatic language annotator; docs/published.md, segments), for a window of
+64 frames that starts at frame i::
 
     i            i+m         i+32        i+48         i+63   i+64
     start ...... middle ................ near-end ... goal   last stored frame

@@ -26,7 +26,7 @@ SELECTION_EPISODE_EVERY: Final = 4
 """One validation episode in each run of this many gives selection starts, the rest test starts: 10 to 29 per
 task."""
 PUBLISHED_DRAW_SEED: Final = 42
-"""Seed of the published demo draw (diwa.md 4.1)."""
+"""Seed of the published demo draw (docs/published.md, segments)."""
 EXPERT_COLUMNS: Final = (
     *("task", "role", "split", "episode"),
     *("start_frame", "end_frame", "start_row", "end_row"),

@@ -70,9 +70,9 @@ class InverseDynamicsConfig:
         hidden: Hidden widths. The paper says "three-layer MLP" and no widths; two hidden layers are
             three linear ones.
         input: ``embed`` as published, or ``image``: the image part alone. The appended proprioception
-            solves the task without a pixel (``learning.md`` 1).
+            solves the task without a pixel (docs/published.md, first trial).
         reduction: Of the absolute error over the seven action components. ``mean`` is the likelier
-            reading of the paper (``diwa.md`` 2.6), ``sum`` weighs seven times as much.
+            reading of the paper (docs/published.md, world model), ``sum`` weighs seven times as much.
     """
 
     hidden: tuple[int, ...]
@@ -121,7 +121,7 @@ class WorldModelTrainingConfig:
         sequence_steps: Frames T per stream and step.
         decode_fraction: Share of the B x T frames that are decoded for the image loss, drawn at random
             for each step; the loss is their mean, so it is unbiased. 1 is the published form, a third
-            gives several times as many steps per second (``learning.md`` 2).
+            gives several times as many steps per second (docs/published.md, first trial).
         reset_probability: Chance per frame that the state is dropped although the episode goes on;
             published 0.01, not needed when streams reset at true starts.
         replace_every: Steps after which a quarter of the streams is moved to random places, which mixes

@@ -2,7 +2,7 @@
 
 Two ways to get the feature of a frame, and both matter: with *long context* the model has filtered all
 frames since the start of the episode or the last ``context_steps``; *fresh* it starts at the segment's
-first frame, as it does in evaluation (``diwa.md`` 10.2, fault B8).
+first frame, as it does in evaluation (docs/published.md, fault B8).
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def start_state(
     """The state after a first frame, seen ``repeats`` times with no motion in between.
 
     One frame alone, as published, leaves the state far off; seeing it four to eight times halves the error
-    (``learning.md`` 3).
+    (docs/published.md, first trial).
 
     Args:
         model: In evaluation mode.

@@ -1,4 +1,4 @@
-"""Loss terms of the world model as pure functions (``diwa.md`` 2.3)."""
+"""Loss terms of the world model as pure functions (docs/published.md, world model)."""
 
 import torch
 from jaxtyping import Float

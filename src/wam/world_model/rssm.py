@@ -5,7 +5,7 @@ r"""Recurrent state-space model: filter real frames (``observe``), roll the prio
             `--- GRU ---+--> h[t] ------- + --> posterior q(z | h, e) --> z[t]
                               `--------------> prior     p(z | h)
 
-Equations and layer shapes: ``diwa.md`` 2.1 and 2.2. Randomness comes in as Gumbel noise, drawn outside.
+Equations and layer shapes: docs/published.md, world model. Gumbel noise is drawn outside.
 """
 
 from typing import NamedTuple
