@@ -1,7 +1,8 @@
 """Closed-loop rollouts in the simulator: n starts in lockstep, success by the oracle at any control step.
 
 Protocol (docs/published.md, evaluation): a chunk of ``act_steps`` actions per decision, cut short when
-the episode ends; at most 72 control steps; success is judged after every step, relative to the scene right after the reset.
+the episode ends; at most 72 control steps; success is judged after every step,
+relative to the scene right after the reset.
 """
 
 from collections.abc import Callable, Sequence
