@@ -150,9 +150,9 @@ def _rewards(results: Results) -> Section:
         [
             paragraph(
                 "Precision and recall on held-out attempts: every success is paired with a failure at a like "
-                "arm pose (a stroke stopped short, a press beside, the motion made where the goal was reached "
-                "already). The proprio-only classifier shows how much the arm's pose gives away. In "
-                "brackets: without the failures that a classifier of one frame cannot tell apart."
+                "arm pose (a stroke stopped short, a press beside, the motion made where the goal is already "
+                "reached). The proprio-only classifier shows how much the arm's pose gives away. "
+                "In brackets: without the failures that a classifier of one frame cannot tell apart."
             ),
             plain_html(reward_rows(results.rewards)) if len(results.rewards) else note("None is trained."),
         ],
