@@ -1,5 +1,7 @@
+import gc
 import json
 import shutil
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,3 +128,16 @@ def test_bad_statistics_are_refused() -> None:
         ProprioStatistics.from_dict({"min": []})
     with pytest.raises(ValueError, match="at least one"):
         ProprioStatistics.from_stores([])
+
+
+def test_readers_at_the_same_time_share_one_copy_and_nothing_else_keeps_it(
+    make_store: Callable[..., EpisodeStore],
+) -> None:
+    store = make_store()
+    first = EpisodeStore(store.path).load()
+    assert EpisodeStore(store.path).load() is first
+    assert EpisodeStore(store.path).load(images=False) is not first
+    alive = weakref.ref(first)
+    del first
+    gc.collect()
+    assert alive() is None

@@ -20,7 +20,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import numpy as np
 import zarr
@@ -116,6 +118,11 @@ class Episodes:
         return order, self.frame_id[order]
 
 
+_LOADED: "Final[WeakValueDictionary[tuple[str, str, bool], Episodes]]" = WeakValueDictionary()
+"""What some reader still holds: nodes that run side by side share one copy of the images."""
+_LOADING: Final = Lock()
+
+
 class EpisodeStoreError(ValueError):
     """A path that is not a complete episode store."""
 
@@ -194,17 +201,25 @@ class EpisodeStore:
             ) from error
 
     def load(self, images: bool = True) -> Episodes:
-        """Read the whole store into memory.
+        """Read the whole store into memory, or share what another reader in this process holds of it.
 
         Args:
             images: False leaves both images out, for readers of states and actions.
 
         Returns:
-            The episodes.
+            The episodes; they may be shared, so nobody changes them.
 
         Raises:
             EpisodeStoreError: If the data are damaged.
         """
+        key = (str(self.path.resolve()), self.digest, images)
+        with _LOADING:
+            episodes = _LOADED.get(key)
+            if episodes is None:
+                episodes = _LOADED[key] = self._load(images)
+            return episodes
+
+    def _load(self, images: bool) -> Episodes:
         blank = np.zeros((0, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
         return Episodes(
             image_static=self.read("image_static") if images else blank,
