@@ -14,7 +14,8 @@ from wam.tasks.table import TASK_NAMES
 
 WORLD_MODELS: Final = ("wam", "diwa")
 """Rows of ``parameters_world_models.yml``; adding one there and here adds its cells."""
-BLIND: Final = ("proprio", "privileged")
+PROPRIO: Final = "proprio"
+BLIND: Final = (PROPRIO, "privileged")
 """Policies cloned without a world model: on proprioception alone, and on the whole simulator state."""
 REFERENCES: Final = ("expert", "random")
 """What is not learned: the scripted expert and uniformly random actions."""

@@ -1,8 +1,12 @@
-"""Training histories as tables."""
+"""Training histories and final figures as tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
+
+Metrics = dict[str, Any]
+"""Final figures of one cell and stage: ``stage`` and ``task`` as text, all else numbers."""
 
 
 def curves(history: Sequence[Mapping[str, float]], *, step: str = "step", **labels: str) -> pd.DataFrame:
@@ -14,4 +18,16 @@ def curves(history: Sequence[Mapping[str, float]], *, step: str = "step", **labe
         labels: Constant columns.
     """
     table = pd.DataFrame(list(history)).rename(columns={step: "step"})
-    return table.melt(id_vars="step", var_name="name", value_name="value").dropna().assign(**labels)
+    long = table.melt(id_vars="step", var_name="name", value_name="value")
+    return long.dropna().assign(**labels)
+
+
+def metrics_table(metrics: Iterable[Metrics]) -> pd.DataFrame:
+    """Final figures as a long table: stage, task, name, value; missing ones (None) are left out."""
+    lines = [
+        (cell["stage"], cell["task"], name, float(value))
+        for cell in metrics
+        for name, value in cell.items()
+        if name not in ("stage", "task") and value is not None
+    ]
+    return pd.DataFrame(lines, columns=["stage", "task", "name", "value"])

@@ -13,6 +13,7 @@ from wam.evaluation.pools import borrowed_pool
 from wam.evaluation.rollout import RolloutResult, rollout
 from wam.evaluation.success import evaluation_rows
 from wam.evaluation.video import clip_bytes
+from wam.pipelines.history import Metrics, metrics_table
 from wam.pipelines.pages import ComputeConfig, ControlRow, EvaluationConfig, TaskRow
 from wam.policy.diffusion import DiffusionPolicy
 from wam.policy.load import policy_from_checkpoint
@@ -34,7 +35,7 @@ def evaluate_policies(
     simulator: SimConfig,
     compute: ComputeConfig,
     seed: int,
-) -> tuple[pd.DataFrame, dict[str, float], dict[str, bytes]]:
+) -> tuple[pd.DataFrame, Metrics, dict[str, bytes]]:
     """Every policy of a cell from every held-out start; rows, rates, clips."""
     device = resolve_device(compute.device)
     model = WorldModel.from_checkpoint(world_model).to(device).eval()
@@ -73,7 +74,7 @@ def evaluate_control(
     simulator: SimConfig,
     compute: ComputeConfig,
     seed: int,
-) -> tuple[pd.DataFrame, dict[str, float]]:
+) -> tuple[pd.DataFrame, Metrics]:
     """A policy that sees no features, from the same held-out starts."""
     held_out = starts_from_table(starts, task.name, "test")
     policy = DiffusionPolicy.from_checkpoint(cloned_policy).eval()
@@ -97,7 +98,7 @@ def evaluate_expert(
     simulator: SimConfig,
     compute: ComputeConfig,
     seed: int,
-) -> tuple[pd.DataFrame, dict[str, float]]:
+) -> tuple[pd.DataFrame, Metrics]:
     """The scripted expert, which knows where everything is, from the same held-out starts."""
     result = expert_rollout(
         simulator,
@@ -117,7 +118,7 @@ def evaluate_random(
     simulator: SimConfig,
     compute: ComputeConfig,
     seed: int,
-) -> tuple[pd.DataFrame, dict[str, float]]:
+) -> tuple[pd.DataFrame, Metrics]:
     """Uniformly random actions from the same held-out starts."""
     agent = RandomAgent(act_steps=RANDOM_ACT_STEPS, seed=seed)
     held_out = starts_from_table(starts, task.name, "test")
@@ -130,11 +131,11 @@ RANDOM_ACT_STEPS = 4
 """Control steps that one random draw is held, as long as a policy's chunk."""
 
 
-def rows_and_rates(results: Mapping[str, RolloutResult], task: str) -> tuple[pd.DataFrame, dict[str, float]]:
+def rows_and_rates(results: Mapping[str, RolloutResult], task: str) -> tuple[pd.DataFrame, Metrics]:
     """One row an episode, and the success rate of each policy."""
     rows = [evaluation_rows(result, task=task, policy=name) for name, result in results.items()]
     rates = {f"{name}_success": result.success_rate for name, result in results.items()}
-    return pd.concat(rows, ignore_index=True), rates
+    return pd.concat(rows, ignore_index=True), {"stage": "evaluation", "task": task, **rates}
 
 
 def clips(results: Mapping[str, RolloutResult], task: str) -> dict[str, bytes]:
@@ -161,9 +162,9 @@ def collect_curves(*tables: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def collect_reward_results(*metrics: Mapping[str, Any]) -> pd.DataFrame:
-    """Classifier quality of all tasks, one row a task."""
-    return pd.DataFrame(list(metrics))
+def collect_metrics(*metrics: Metrics) -> pd.DataFrame:
+    """Final figures of all tasks and stages as a long table."""
+    return metrics_table(metrics)
 
 
 def collect_videos(*clips_of_tasks: NamedFiles) -> dict[str, bytes]:

@@ -6,15 +6,15 @@ from kedro.pipeline import Node, Pipeline
 
 from wam.pipelines.evaluation.nodes import (
     collect_curves,
+    collect_metrics,
     collect_results,
-    collect_reward_results,
     collect_videos,
     evaluate_control,
     evaluate_expert,
     evaluate_policies,
     evaluate_random,
 )
-from wam.pipelines.grid import BLIND, CONDITIONS, TASKS, WORLD_MODELS, cells
+from wam.pipelines.grid import BLIND, CONDITIONS, PROPRIO, TASKS, WORLD_MODELS, cells
 
 _PAGES = ["evaluation", "simulator", "compute", "seed"]
 _PARAMS = ["params:task", *[f"params:{page}" for page in _PAGES]]
@@ -72,18 +72,43 @@ def _random_nodes() -> Pipeline:
     )
 
 
-def _collect(function: Callable[..., object], condition: str, kinds: Sequence[str], output: str) -> Pipeline:
-    """One table of a condition out of the cells' ones; it also closes the namespace for Kedro-Viz."""
-    inputs = [f"{condition}.{task}.{kind}" for task in TASKS for kind in kinds]
+def _collect(
+    function: Callable[..., object],
+    condition: str,
+    output: str,
+    of_cells: Sequence[str],
+    of_condition: Sequence[str] = (),
+) -> Pipeline:
+    """One artefact of a condition out of its cells' ones.
+
+    A namespace whose outputs nobody inside gathers cannot be folded by Kedro-Viz, so everything is gathered.
+    """
+    inputs = [f"{condition}.{task}.{kind}" for kind in of_cells for task in TASKS]
     node = Node(
         function,
-        inputs,
+        [*inputs, *(f"{condition}.{kind}" for kind in of_condition)],
         f"{condition}.{output}",
         name=f"collect_{output}",
         namespace=condition,
         tags=[condition],
     )
     return Pipeline([node])
+
+
+def _gathered(condition: str) -> Pipeline:
+    trained, seeing = condition in (*WORLD_MODELS, *BLIND), condition in WORLD_MODELS
+    figures = ["evaluation_metrics"]
+    figures += ["ppo_metrics"] if seeing else []
+    figures += ["reward_metrics"] if seeing or condition == PROPRIO else []
+    whole = ["open_loop_summary"] if seeing else []
+    gathered = _collect(collect_results, condition, "results", ["evaluation"])
+    gathered += _collect(collect_metrics, condition, "metrics", figures, whole)
+    if trained:
+        stages = ["cloning_curves", "ppo_curves"] if seeing else ["cloning_curves"]
+        gathered += _collect(collect_curves, condition, "curves", stages)
+    if seeing:
+        gathered += _collect(collect_videos, condition, "videos", ["rollout_videos"])
+    return gathered
 
 
 def _rows(condition: str) -> Pipeline:
@@ -106,12 +131,4 @@ def create_pipeline(conditions: Sequence[str] = CONDITIONS) -> Pipeline:
     Args:
         conditions: World models, controls and references.
     """
-    stage = Pipeline([])
-    for condition in conditions:
-        stage += _rows(condition) + _collect(collect_results, condition, ["evaluation"], "results")
-        if condition in WORLD_MODELS:
-            stage += _collect(collect_curves, condition, ["cloning_curves", "ppo_curves"], "curves")
-            stage += _collect(collect_videos, condition, ["rollout_videos"], "videos")
-        if condition in (*WORLD_MODELS, "proprio"):
-            stage += _collect(collect_reward_results, condition, ["reward_metrics"], "reward_results")
-    return stage
+    return sum((_rows(condition) + _gathered(condition) for condition in conditions), Pipeline([]))

@@ -13,7 +13,7 @@ from wam.datasets import Arrays
 from wam.episodes.proprio import proprio_from_robot_obs
 from wam.evaluation.pools import borrowed_pool
 from wam.evaluation.rollout import make_evaluator
-from wam.pipelines.history import curves
+from wam.pipelines.history import Metrics, curves
 from wam.pipelines.pages import ComputeConfig, EvaluationConfig, ImaginationStartsConfig, TaskRow
 from wam.policy.diffusion import DiffusionPolicy
 from wam.reward.classifier import RewardClassifier
@@ -70,7 +70,7 @@ def finetune_policy(
     compute: ComputeConfig,
     seed: int,
     work_dir: Path,
-) -> tuple[Checkpoint, Checkpoint, pd.DataFrame, dict[str, float]]:
+) -> tuple[Checkpoint, Checkpoint, pd.DataFrame, Metrics]:
     """PPO from random scenes; returns the last policy, the one selected, curves and final figures."""
     if task.ppo_iterations is not None:
         config = replace(config, iterations=task.ppo_iterations)
@@ -101,7 +101,8 @@ def finetune_policy(
             description=f"PPO {task.name}",
         )
     table = curves(result.history, step="iteration", stage="ppo", task=task.name)
-    metrics = {"selected_iteration": float(result.selected_iteration), **first_and_last(result.history)}
+    metrics = {"stage": "ppo", "task": task.name, "selected_iteration": result.selected_iteration}
+    metrics |= first_and_last(result.history)
     return result.last.to_checkpoint(), result.selected.to_checkpoint(), table, metrics
 
 

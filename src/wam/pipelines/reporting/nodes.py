@@ -10,7 +10,6 @@ from wam.demonstrations.replay_labels import replay_success_table
 from wam.evaluation.success import success_table
 from wam.pipelines.grid import CONDITIONS, WORLD_MODELS
 from wam.pipelines.pages import ReportConfig
-from wam.pipelines.rewards.pipeline import PROPRIO
 from wam.report import results as page
 from wam.report.comparisons import imagined_beside_real
 from wam.report.labels import policy_key
@@ -42,11 +41,12 @@ def compare_success(
     return rows, success, success_markdown(success)
 
 
-def compare_rewards(*results: pd.DataFrame | None) -> pd.DataFrame:
-    """Classifier quality of all conditions."""
-    return _labelled(
-        "condition", (*WORLD_MODELS, PROPRIO), results, ["condition", "task", "precision", "recall"]
-    )
+def compare_metrics(*metrics: pd.DataFrame | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Final figures of all conditions as one long table, and classifier quality by condition and task."""
+    table = _labelled("condition", CONDITIONS, metrics, ["condition", "stage", "task", "name", "value"])
+    rewards = table[table["stage"] == "rewards"]
+    wide = rewards.pivot_table(index=["condition", "task"], columns="name", values="value", sort=False)
+    return table, wide.reset_index().rename_axis(columns=None)
 
 
 def compare_world_models(*qualities: pd.DataFrame | None) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from wam.pipelines.grid import CONDITIONS, WORLD_MODELS
 from wam.pipelines.reporting.nodes import (
-    compare_rewards,
+    compare_metrics,
     compare_success,
     compare_world_models,
     draw_figures,
@@ -27,10 +27,10 @@ def create_pipeline() -> Pipeline:
                 name="compare_success",
             ),
             Node(
-                compare_rewards,
-                _of_each(["reward_results"], (*WORLD_MODELS, "proprio")),
-                "reward_table",
-                name="compare_rewards",
+                compare_metrics,
+                _of_each(["metrics"], CONDITIONS),
+                ["metrics_table", "reward_table"],
+                name="compare_metrics",
             ),
             Node(
                 compare_world_models,

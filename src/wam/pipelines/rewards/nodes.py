@@ -13,6 +13,7 @@ from wam.demonstrations.replay_labels import label_segments
 from wam.episodes.statistics import ProprioStatistics
 from wam.episodes.store import EpisodeStore
 from wam.pipelines.features.nodes import demonstrations
+from wam.pipelines.history import Metrics
 from wam.pipelines.pages import ComputeConfig, RewardsConfig, TaskRow
 from wam.pipelines.rewards.sets import RewardSets, TaskFrames, proprio_sets, world_model_sets
 from wam.reward.classifier import RewardClassifier
@@ -59,7 +60,7 @@ def train_reward_classifier(
     training: RewardTrainingConfig,
     compute: ComputeConfig,
     seed: int,
-) -> tuple[Checkpoint, dict[str, Any]]:
+) -> tuple[Checkpoint, Metrics]:
     """A classifier on features; returns its weights and its quality on held-out attempts."""
     model = WorldModel.from_checkpoint(world_model).to(resolve_device(compute.device)).eval()
     frames = TaskFrames.read(expert_features, expert_labels, failure_episodes, task.name)
@@ -81,7 +82,7 @@ def train_proprio_classifier(
     training: RewardTrainingConfig,
     compute: ComputeConfig,
     seed: int,
-) -> dict[str, Any]:
+) -> Metrics:
     """The blind classifier: quality that needs no eyes."""
     frames = TaskFrames.read(expert_features, expert_labels, failure_episodes, task.name)
     statistics = ProprioStatistics.from_dict(proprio_statistics)
@@ -109,7 +110,7 @@ def _train(
     return trained
 
 
-def quality(classifier: RewardClassifier, sets: RewardSets, task: str) -> dict[str, Any]:
+def quality(classifier: RewardClassifier, sets: RewardSets, task: str) -> Metrics:
     """Precision and recall on the held-out set, sizes, and false positives by kind of frame."""
     held_out = sets.held_out.frames
     sees_start = classifier.config.sees_start
@@ -120,6 +121,7 @@ def quality(classifier: RewardClassifier, sets: RewardSets, task: str) -> dict[s
     decidable = table.loc["decidable", ["precision", "recall"]].dropna()
     by_kind = table["false_positive_rate"].drop(["all", "decidable"]).dropna()
     return {
+        "stage": "rewards",
         "task": task,
         **counts,
         "training_frames": len(sets.training),

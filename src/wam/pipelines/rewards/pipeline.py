@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
-from wam.pipelines.grid import WORLD_MODELS, cells
+from wam.pipelines.grid import PROPRIO, WORLD_MODELS, cells
 from wam.pipelines.rewards.nodes import (
     label_experts,
     record_near_misses,
@@ -12,7 +12,6 @@ from wam.pipelines.rewards.nodes import (
     train_reward_classifier,
 )
 
-PROPRIO = "proprio"
 _PAGES = ["rewards", "classifier", "classifier_training", "compute", "seed"]
 _SHARED = ["expert_labels", "failure_episodes"]
 

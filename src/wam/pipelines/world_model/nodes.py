@@ -11,7 +11,7 @@ from wam.episodes.statistics import ProprioStatistics
 from wam.episodes.store import EpisodeStore
 from wam.evaluation.open_loop import OpenLoopQuality, open_loop_quality
 from wam.evaluation.video import clip_bytes, strip_bytes
-from wam.pipelines.history import curves
+from wam.pipelines.history import Metrics, curves
 from wam.pipelines.pages import ComputeConfig, OpenLoopConfig, WorldModelRow
 from wam.training.checkpoint import Checkpoint
 from wam.training.device import resolve_device
@@ -63,7 +63,7 @@ def measure_open_loop(
     config: OpenLoopConfig,
     compute: ComputeConfig,
     seed: int,
-) -> tuple[pd.DataFrame, dict[str, float], dict[str, bytes]]:
+) -> tuple[pd.DataFrame, Metrics, dict[str, bytes]]:
     """PSNR and SSIM of imagination by step on held-out sequences, and pictures of a few."""
     model = WorldModel.from_checkpoint(world_model).to(resolve_device(compute.device)).eval()
     quality = open_loop_quality(
@@ -75,7 +75,8 @@ def measure_open_loop(
         context_frames=config.context_frames,
         shown=config.shown,
     )
-    return quality.by_step, quality.summary, pictures(quality)
+    summary = {"stage": "open_loop", "task": "all", **quality.summary}
+    return quality.by_step, summary, pictures(quality)
 
 
 def pictures(quality: OpenLoopQuality) -> dict[str, bytes]:
