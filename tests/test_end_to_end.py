@@ -44,6 +44,7 @@ def run(place: Path) -> Run:
             "mlflow_artifacts": str(place / "mlartifacts"),
             **(params or {}),
         }
+        options.setdefault("runner", ConcurrentRunner(max_workers=2))  # as on the command line
         with KedroSession.create(ROOT, env="smoke", runtime_params=runtime_params) as session:
             found: dict[str, Any] = session.run(pipeline_names=list(pipelines) or None, **options)
             return found
@@ -55,7 +56,7 @@ def run(place: Path) -> Run:
 def everything(run: Run) -> dict[str, Any]:
     """The outputs of one whole run."""
     before = _checkout()
-    outputs = run(runner=ConcurrentRunner(max_workers=2))
+    outputs = run()
     assert _checkout() == before, "a run changed files of the checkout"
     return outputs
 
