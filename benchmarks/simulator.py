@@ -1,21 +1,30 @@
 """Steps per second of the play table on one core, and where the time goes.
 
-Run: ``OMP_NUM_THREADS=1 python benchmarks/simulator.py [steps]``. Times are CPU seconds of this process, so
-that other load on the machine does not count; the wall-clock rate is printed beside them.
+Run: ``OMP_NUM_THREADS=1 python -m benchmarks simulator [steps] [--official CALVIN_ENV [--assets DATA]]``.
+Times are CPU seconds of this process, so that other load on the machine does not count; the wall-clock rate
+is printed beside them. With `--official`, the folder of a checkout of calvin_env, that environment runs in
+turns with ours.
 """
 
-import sys
+import argparse
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 
 from wam.sim import constants as c
+from wam.sim.backends import Table, make_table
 from wam.sim.config import SimConfig
 from wam.sim.env import PlayTableEnv
 
 BAR = 200.0
 """Rendered steps per second that one core must reach with both 64x64 cameras."""
+
+
+OFFICIAL_BAR = 7.0
+"""Times the rate of calvin_env, with the same renderer and the same sizes of images, that ours must reach."""
 
 
 def milliseconds(function: Callable[[], object], count: int) -> float:
@@ -57,6 +66,46 @@ def parts(env: PlayTableEnv) -> dict[str, float]:
     }
 
 
+def round_seconds(table: Table, actions: np.ndarray) -> float:
+    """CPU seconds a step."""
+    begin = time.process_time()
+    for action in actions:
+        table.step(action)
+    return (time.process_time() - begin) / len(actions)
+
+
+def beside_official(calvin_env: str, assets: str | None, *, rounds: int = 6, steps: int = 20) -> None:
+    """Print rates of calvin_env and of ours, in turns of a few steps, both cameras 64x64, TinyRenderer."""
+    data = assets or str(Path(calvin_env) / "data")
+    pages: Mapping[str, SimConfig] = {
+        "calvin_env, scene D": SimConfig(
+            backend="calvin", calvin_env=calvin_env, calvin_data=data, assets="calvin", layout="fixed"
+        ),
+        "ours, CALVIN's assets": SimConfig(assets="calvin", layout="fixed", calvin_data=data),
+        "ours, own table, varied": SimConfig(),
+        "ours, own table, fixed": SimConfig(layout="fixed"),
+    }
+    tables = {name: make_table(page) for name, page in pages.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in pages}
+    rng = np.random.default_rng(0)
+    for turn in range(rounds):
+        actions = rng.uniform(-1, 1, (steps, 7))
+        for name, table in tables.items():
+            table.reset(seed=turn)
+            seconds[name].append(round_seconds(table, actions))
+    base = statistics.median(seconds["calvin_env, scene D"])
+    print(
+        f"{rounds} rounds of {steps} steps in turns, two 64x64 cameras, CPU time: median (slowest, fastest)"
+    )
+    for name, times in seconds.items():
+        slow, middle, fast = (1 / value for value in (max(times), statistics.median(times), min(times)))
+        print(f"  {name:26} {middle:6.1f} steps/s ({slow:.1f}, {fast:.1f})  {base * middle:5.1f}x")
+    ratio = base / statistics.median(seconds["ours, own table, varied"])
+    print(f"{'reaches' if ratio >= OFFICIAL_BAR else 'MISSES'} the bar of {OFFICIAL_BAR:.0f}x")
+    for table in tables.values():
+        table.close()
+
+
 def main(steps: int) -> None:
     """Print the table."""
     env = PlayTableEnv(SimConfig())
@@ -79,4 +128,12 @@ def main(steps: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 640)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("steps", nargs="?", type=int, default=640)
+    parser.add_argument("--official", help="folder of a checkout of calvin_env")
+    parser.add_argument("--assets", help="its data folder, when it lies elsewhere")
+    arguments = parser.parse_args()
+    if arguments.official:
+        beside_official(arguments.official, arguments.assets)
+    else:
+        main(arguments.steps)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from wam.sim.assets.manner import Look
 from wam.sim.cameras import StaticCamera
 from wam.sim.client import Client
 from wam.sim.config import SimConfig
@@ -10,7 +11,7 @@ from wam.sim.env import PlayTableEnv
 
 def test_static_view_is_the_published_one():
     client = Client()
-    view = np.array(StaticCamera(client, 64)._view).reshape(4, 4).T
+    view = np.array(StaticCamera(client, 64, Look())._view).reshape(4, 4).T
     client.close()
     expected = [
         [0.72324, 0.51412, -0.46108, 0.21527],

@@ -13,12 +13,19 @@ from wam.sim.starts import sample_start
 from wam.tasks.predicates import is_feasible, succeeded
 from wam.tasks.table import TASK_NAMES, TASKS
 
-CONFIG = SimConfig()
+CONFIG, FIXED = SimConfig(), SimConfig(layout="fixed")
 
 
 @pytest.fixture(scope="module")
 def env():
     table = PlayTableEnv(CONFIG, render=False)
+    yield table
+    table.close()
+
+
+@pytest.fixture(scope="module")
+def fixed_env():
+    table = PlayTableEnv(FIXED, render=False)
     yield table
     table.close()
 
@@ -50,16 +57,15 @@ def test_expert_solves_48_of_50_and_the_blind_control_under_30_percent(env, task
 
 
 @pytest.mark.parametrize("task", TASK_NAMES)
-def test_expert_solves_calvins_fixed_layout(task):
-    config = SimConfig(layout="fixed")
-    start = start_of(task, 0, config)
-    assert run_expert(config, start, task, seed=0).success
+def test_expert_solves_calvins_fixed_layout(fixed_env, task):
+    assert run_expert(FIXED, start_of(task, 0, FIXED), task, seed=0, env=fixed_env).success
 
 
+@pytest.mark.parametrize("seeds", [range(1), pytest.param(range(1, 6), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("variant", ["short", "beside", "redundant"])
 @pytest.mark.parametrize("task", TASK_NAMES)
-def test_near_misses_miss(env, task, variant):
-    for seed in range(2):
+def test_near_misses_miss(env, task, variant, seeds):
+    for seed in seeds:
         start = start_of(task, seed)
         run = run_expert(CONFIG, start, task, seed=seed, env=env, variant=variant, stop_at_success=False)
         assert not run.success

@@ -18,7 +18,7 @@ SIM = SimConfig(image_size_static=16, image_size_gripper=16)
 TINY = PlayConfig(
     seed=3,
     episode_frames=96,
-    training_episodes=3,
+    training_episodes=2,
     validation_episodes=1,
     min_training_segments=0,
     test_starts=0,
@@ -62,13 +62,13 @@ def test_selection_and_test_episodes_are_balanced_each_by_themselves():
 
 def test_a_reader_of_calvin_data_reads_it(collected):
     folder, report = collected
-    assert report.training_episodes == 3
-    assert report.training_frames == 3 * 96
+    assert report.training_episodes == 2
+    assert report.training_frames == 2 * 96
     assert json.loads(json.dumps(asdict(report)))["validation_frames"] == 96
     training, validation = CalvinSplit(folder / "training"), CalvinSplit(folder / "validation")
-    assert training.episodes.tolist() == [[0, 95], [96, 191], [192, 287]]
-    assert validation.episodes.tolist() == [[288, 383]]
-    assert training.layouts.shape[0] == 3
+    assert training.episodes.tolist() == [[0, 95], [96, 191]]
+    assert validation.episodes.tolist() == [[192, 287]]
+    assert training.layouts.shape[0] == 2
     frame = training.read_frame(100)
     assert frame.image_static.shape == (16, 16, 3)
     assert not (folder / ".play").exists()
@@ -107,7 +107,7 @@ def test_a_killed_collection_goes_on_and_gives_the_same_bytes(collected, tmp_pat
     recorded = []
 
     def record(sim, config, split, index):
-        if len(recorded) == 2:
+        if len(recorded) == 1:
             raise KeyboardInterrupt
         recorded.append((split, index))
         return record_episode(sim, config, split, index)
@@ -115,9 +115,9 @@ def test_a_killed_collection_goes_on_and_gives_the_same_bytes(collected, tmp_pat
     monkeypatch.setattr(play_records, "record_episode", record)
     with pytest.raises(KeyboardInterrupt):
         collect_play(folder, SIM, TINY)
-    recorded[:] = [("resumed", 0)] * 3
+    recorded[:] = [("resumed", 0)] * 2
     collect_play(folder, SIM, TINY)
-    assert recorded[3:] == [("training", 2), ("validation", 0)]
+    assert recorded[2:] == [("training", 1), ("validation", 0)]
     assert digests(folder) == digests(collected[0])
 
 

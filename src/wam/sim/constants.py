@@ -17,6 +17,8 @@ ROTATION_SCALE: Final = 0.05
 
 ROBOT_BASE: Final = (-0.34, -0.46, 0.24)
 """World position of the arm's base (m)."""
+PEDESTAL_RADIUS: Final = 0.13
+"""m."""
 ARM_FORCE: Final = 200.0
 """Motor force limit of each arm joint (N m)."""
 ARM_MAX_VELOCITY: Final = 2.0
@@ -57,6 +59,8 @@ SWITCH_LIMITS: Final = (0.0, 0.088)
 BLOCK_SIZES: Final = ((0.056, 0.04, 0.04), (0.04, 0.04, 0.04), (0.08, 0.04, 0.04))
 """Edge lengths (m) of the red, blue and pink block: the order of `scene_obs` in scene D."""
 BLOCK_NAMES: Final = ("block_red", "block_blue", "block_pink")
+BLOCK_SPOTS: Final = ((0.05, -0.12, 0.46), (0.23, -0.12, 0.46), (0.10, 0.08, 0.46))
+"""Where the blocks of the published evaluation scene lie (m): apart from each other."""
 BLOCK_MASS: Final = 1.0
 """kg."""
 

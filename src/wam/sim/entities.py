@@ -12,23 +12,31 @@ class SlidingJoint:
     """One prismatic joint of the table that cannot be pushed out of its range.
 
     PyBullet's own limits only stop motion: a joint that is already outside stays there. `enforce` puts it
-    back and takes the outward speed away.
+    back and takes the outward speed away, unless the joint is `free`.
     """
 
     def __init__(
-        self, client: Client, body: int, joint: int, limits: tuple[float, float], *, springs: bool
+        self,
+        client: Client,
+        body: int,
+        joint: int,
+        limits: tuple[float, float],
+        *,
+        springs: bool,
+        free: bool = False,
     ) -> None:
         self._client = client
         self._body = body
         self.joint = joint
         self.limits = limits
         self._springs = springs
+        self._free = free
 
     def reset(self, position: float) -> None:
-        """Stand still at `position` (m), clipped to the range, with the published motor."""
-        self._client.resetJointState(
-            self._body, self.joint, min(max(position, self.limits[0]), self.limits[1]), 0.0
-        )
+        """Stand still at `position` (m), clipped to the range unless free, with the published motor."""
+        low, high = self.limits
+        within = position if self._free else min(max(position, low), high)
+        self._client.resetJointState(self._body, self.joint, within, 0.0)
         if self._springs:
             self._client.setJointMotorControl2(
                 self._body, self.joint, pybullet.POSITION_CONTROL, targetPosition=0.0, force=c.FURNITURE_FORCE

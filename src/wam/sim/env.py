@@ -30,7 +30,7 @@ Observation = dict[str, Any]
 _FAR, _TURN = 10.0, 3.2
 """Metres that nothing gets away from the table, even when dropped; just more than half a turn (rad)."""
 _ROBOT_BOUND: Final = np.array([_FAR] * 3 + [_TURN] * 3 + [0.1] + [4.0] * 7 + [1.0])
-_SCENE_BOUND: Final = np.array([0.3, 0.3, 0.1, 0.1, 1.0, 1.0] + 3 * ([_FAR] * 3 + [_TURN] * 3))
+_SCENE_BOUND: Final = np.array([0.4, 0.3, 0.1, 0.1, 1.0, 1.0] + 3 * ([_FAR] * 3 + [_TURN] * 3))
 """Generous bounds of the observation vectors, for the spaces only."""
 
 
@@ -55,6 +55,36 @@ class Snapshot:
     logic: tuple[bool, bool, bool, bool]
     attempt_start: NDArray[np.float64]
     steps: int
+
+
+def observation_space(config: SimConfig, *, rendering: bool) -> spaces.Dict:
+    """The space of CALVIN's observations; `rgb_obs` is empty when not rendering."""
+    images: dict[str, spaces.Space[Any]] = {}
+    if rendering:
+        static, gripper = config.image_size_static, config.image_size_gripper
+        images = {
+            "rgb_static": spaces.Box(0, 255, (static, static, 3), np.uint8),
+            "rgb_gripper": spaces.Box(0, 255, (gripper, gripper, 3), np.uint8),
+        }
+    return spaces.Dict(
+        {
+            "rgb_obs": spaces.Dict(images),
+            "robot_obs": spaces.Box(-_ROBOT_BOUND, _ROBOT_BOUND, dtype=np.float64),
+            "scene_obs": spaces.Box(-_SCENE_BOUND, _SCENE_BOUND, dtype=np.float64),
+        }
+    )
+
+
+def checked_action(action: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A copy of an action (7,), clipped to [-1, 1].
+
+    Raises:
+        ValueError: If the action has another shape or is not finite.
+    """
+    action = np.asarray(action, dtype=np.float64)
+    if action.shape != (ACTION_DIM,) or not np.isfinite(action).all():
+        raise ValueError(f"an action is {ACTION_DIM} finite numbers, got {action}")
+    return np.clip(action, -1.0, 1.0)
 
 
 class PlayTableEnv(gymnasium.Env[Observation, NDArray[np.float64]]):
@@ -82,31 +112,16 @@ class PlayTableEnv(gymnasium.Env[Observation, NDArray[np.float64]]):
         self.rendering = render
         self.render_mode = "rgb_array" if render else None
         self.action_space = spaces.Box(-1.0, 1.0, (ACTION_DIM,), np.float64)
-        self.observation_space = self._observation_space()
+        self.observation_space = observation_space(config, rendering=render)
         self.layout = FIXED_LAYOUT
         self._assets = make_assets(config)
         self._client = Client()
-        self._static_camera = StaticCamera(self._client, config.image_size_static)
-        self._gripper_camera = GripperCamera(self._client, config.image_size_gripper)
+        look = self._assets.manner.look
+        self._static_camera = StaticCamera(self._client, config.image_size_static, look)
+        self._gripper_camera = GripperCamera(self._client, config.image_size_gripper, look)
         self._start: Start | None = None
         self._steps = 0
         self._attempt_start = np.zeros(SCENE_STATE_DIM)
-
-    def _observation_space(self) -> spaces.Dict:
-        images: dict[str, spaces.Space[Any]] = {}
-        if self.rendering:
-            static, gripper = self.config.image_size_static, self.config.image_size_gripper
-            images = {
-                "rgb_static": spaces.Box(0, 255, (static, static, 3), np.uint8),
-                "rgb_gripper": spaces.Box(0, 255, (gripper, gripper, 3), np.uint8),
-            }
-        return spaces.Dict(
-            {
-                "rgb_obs": spaces.Dict(images),
-                "robot_obs": spaces.Box(-_ROBOT_BOUND, _ROBOT_BOUND, dtype=np.float64),
-                "scene_obs": spaces.Box(-_SCENE_BOUND, _SCENE_BOUND, dtype=np.float64),
-            }
-        )
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -147,7 +162,8 @@ class PlayTableEnv(gymnasium.Env[Observation, NDArray[np.float64]]):
     def _load(self, layout: Layout) -> None:
         self._client.resetSimulation()
         self._client.setPhysicsEngineParameter(
-            fixedTimeStep=1.0 / c.PHYSICS_HZ, deterministicOverlappingPairs=1
+            fixedTimeStep=1.0 / c.PHYSICS_HZ,
+            deterministicOverlappingPairs=int(not self._assets.manner.published_build),
         )
         self._client.setGravity(0, 0, c.GRAVITY)
         self._robot = Robot(self._client, self._assets)
@@ -162,10 +178,7 @@ class PlayTableEnv(gymnasium.Env[Observation, NDArray[np.float64]]):
             ValueError: If the action has another shape or is not finite.
         """
         self._require_episode("step")
-        action = np.asarray(action, dtype=np.float64)
-        if action.shape != (ACTION_DIM,) or not np.isfinite(action).all():
-            raise ValueError(f"an action is {ACTION_DIM} finite numbers, got {action}")
-        self._robot.act(np.clip(action, -1.0, 1.0))
+        self._robot.act(checked_action(action))
         for _ in range(c.PHYSICS_STEPS_PER_ACTION):
             self._client.stepSimulation()
             self._scene.enforce_limits()

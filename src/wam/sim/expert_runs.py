@@ -13,8 +13,8 @@ from wam.seeding import numpy_generator
 from wam.sim import constants as c
 from wam.sim import geometry as g
 from wam.sim import starts
+from wam.sim.backends import Table, make_table
 from wam.sim.config import SimConfig
-from wam.sim.env import PlayTableEnv
 from wam.sim.experts import STROKE_ENDS, Attempt, Expert
 from wam.sim.frames import frames_of
 from wam.sim.layout import Layout
@@ -91,7 +91,7 @@ def run_expert(
     record: bool = False,
     stop_at_success: bool = True,
     variant: Variant = "full",
-    env: PlayTableEnv | None = None,
+    env: Table | None = None,
 ) -> ExpertRun:
     """Let the scripted expert try a task from a start.
 
@@ -116,7 +116,7 @@ def run_expert(
     goal = task_named(task)
     if variant == "redundant":
         start = reached_start(start, goal)
-    table = env if env is not None else PlayTableEnv(config, render=record)
+    table = env if env is not None else make_table(config, render=record)
     try:
         table.rendering = record
         observation, _ = table.reset(options={"start": start})
@@ -147,7 +147,7 @@ def run_expert(
 
 
 def _follow(
-    table: PlayTableEnv,
+    table: Table,
     expert: Expert,
     first: dict[str, Any],
     goal: Task,

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wam.contracts import ROBOT_OBS_DIM, SCENE_STATE_DIM
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -19,25 +21,37 @@ class SimFrames:
         image_gripper: (n, h, w, 3) uint8 wrist camera, None when the frames were not rendered.
         robot_obs: (n, 15) float64, CALVIN's robot vector.
         scene_state: (n, 24) float64, CALVIN's scene vector.
+        solved: (n, 8) bool, the table's own verdict on each task of the task table since the reset; None
+            where the table has no judge of its own and scene states decide.
     """
 
     image_static: NDArray[np.uint8] | None
     image_gripper: NDArray[np.uint8] | None
     robot_obs: NDArray[np.float64]
     scene_state: NDArray[np.float64]
+    solved: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.robot_obs)
 
 
-def frames_of(observations: Sequence[dict[str, Any]]) -> SimFrames:
-    """Stack observations of `PlayTableEnv` into one `SimFrames`; images only where all have them."""
+def frames_of(
+    observations: Sequence[dict[str, Any]], infos: Sequence[dict[str, Any]] | None = None
+) -> SimFrames:
+    """Stack observations of tables into one `SimFrames`; images only where all have them.
+
+    Args:
+        observations: One for each table.
+        infos: What `reset` or `step` said beside each; their `solved` is kept where it is there.
+    """
+    judged = bool(infos) and all("solved" in info for info in infos or ())
     rendered = bool(observations) and all(obs["rgb_obs"] for obs in observations)
     return SimFrames(
         image_static=np.stack([o["rgb_obs"]["rgb_static"] for o in observations]) if rendered else None,
         image_gripper=np.stack([o["rgb_obs"]["rgb_gripper"] for o in observations]) if rendered else None,
         robot_obs=np.array([o["robot_obs"] for o in observations], np.float64).reshape(-1, ROBOT_OBS_DIM),
         scene_state=np.array([o["scene_obs"] for o in observations], np.float64).reshape(-1, SCENE_STATE_DIM),
+        solved=np.stack([info["solved"] for info in infos or ()]) if judged else None,
     )
 
 
@@ -60,28 +74,28 @@ def gather_frames(
     for part, row in zip(parts, rows, strict=True):
         robot[row], scene[row] = part.robot_obs, part.scene_state
     return SimFrames(
-        _gather_images(n, [p.image_static for p in parts], rows, None if last is None else last.image_static),
-        _gather_images(
-            n, [p.image_gripper for p in parts], rows, None if last is None else last.image_gripper
-        ),
+        _gather(n, [p.image_static for p in parts], rows, None if last is None else last.image_static),
+        _gather(n, [p.image_gripper for p in parts], rows, None if last is None else last.image_gripper),
         robot,
         scene,
+        _gather(n, [p.solved for p in parts], rows, None if last is None else last.solved),
     )
 
 
-def _gather_images(
+def _gather(
     n: int,
-    parts: Sequence[NDArray[np.uint8] | None],
+    parts: Sequence[NDArray[Scalar] | None],
     rows: Sequence[NDArray[np.int64]],
-    last: NDArray[np.uint8] | None,
-) -> NDArray[np.uint8] | None:
-    drawn = [(part, row) for part, row in zip(parts, rows, strict=True) if part is not None]
-    if not drawn:
+    last: NDArray[Scalar] | None,
+) -> NDArray[Scalar] | None:
+    given = [(part, row) for part, row in zip(parts, rows, strict=True) if part is not None]
+    if not given:
         return last
-    images = np.zeros((n, *drawn[0][0].shape[1:]), np.uint8) if last is None else last.copy()
-    for part, row in drawn:
-        images[row] = part
-    return images
+    first = given[0][0]
+    gathered = np.zeros((n, *first.shape[1:]), first.dtype) if last is None else last.copy()
+    for part, row in given:
+        gathered[row] = part
+    return gathered
 
 
 def copy_frames(frames: SimFrames) -> SimFrames:
@@ -91,4 +105,5 @@ def copy_frames(frames: SimFrames) -> SimFrames:
         None if frames.image_gripper is None else frames.image_gripper.copy(),
         frames.robot_obs.copy(),
         frames.scene_state.copy(),
+        None if frames.solved is None else frames.solved.copy(),
     )

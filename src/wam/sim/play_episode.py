@@ -11,8 +11,8 @@ from wam.contracts import ACTION_DIM
 from wam.seeding import numpy_generator
 from wam.sim import constants as c
 from wam.sim import starts
+from wam.sim.backends import Table, make_table
 from wam.sim.config import SimConfig
-from wam.sim.env import PlayTableEnv
 from wam.sim.experts import STROKE_ENDS, Attempt, escape, plan
 from wam.sim.play_config import PlayConfig
 from wam.sim.waypoints import CLOSED, OPEN, Leg, LegFollower
@@ -85,7 +85,7 @@ def record_episode(sim: SimConfig, config: PlayConfig, split: str, index: int) -
     rng = numpy_generator(config.seed, "play", split, index)
     agenda = draw_agenda(config.seed, split, index)
     start = _start_for(sim, agenda, rng)
-    env = PlayTableEnv(sim, render=True)
+    env = make_table(sim, render=True)
     try:
         player = _Player(env, config, rng, env.reset(options={"start": start})[0])
         player.play(agenda)
@@ -142,7 +142,7 @@ class _Player:
     """Acts in one environment and keeps what was seen, until the episode is full."""
 
     def __init__(
-        self, env: PlayTableEnv, config: PlayConfig, rng: np.random.Generator, first: dict[str, Any]
+        self, env: Table, config: PlayConfig, rng: np.random.Generator, first: dict[str, Any]
     ) -> None:
         self._env, self._config, self._rng = env, config, rng
         self.observations = [first]

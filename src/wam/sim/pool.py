@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wam.contracts import ACTION_DIM
+from wam.sim.backends import Table, make_table
 from wam.sim.config import SimConfig
-from wam.sim.env import PlayTableEnv
 from wam.sim.frames import SimFrames, copy_frames, frames_of, gather_frames
 from wam.tasks.starts import Start
 
@@ -34,24 +34,26 @@ class _EnvGroup:
 
     def __init__(self, config: SimConfig) -> None:
         self._config = config
-        self._envs: list[PlayTableEnv] = []
+        self._envs: list[Table] = []
 
     def reset(self, starts: Sequence[Start], render: bool) -> SimFrames:
         while len(self._envs) < len(starts):
-            self._envs.append(PlayTableEnv(self._config, render=render))
-        observations = []
+            self._envs.append(make_table(self._config, render=render))
+        seen = []
         for env, start in zip(self._envs, starts, strict=False):
             env.rendering = render
-            observations.append(env.reset(options={"start": start})[0])
-        return frames_of(observations)
+            seen.append(env.reset(options={"start": start}))
+        return frames_of([observation for observation, _ in seen], [info for _, info in seen])
 
     def step(self, rows: NDArray[np.int64], actions: NDArray[np.float64], render: bool) -> SimFrames:
-        observations = []
+        observations, infos = [], []
         for row, action in zip(rows, actions, strict=True):
             env = self._envs[row]
             env.rendering = render
-            observations.append(env.step(action)[0])
-        return frames_of(observations)
+            observation, *_, info = env.step(action)
+            observations.append(observation)
+            infos.append(info)
+        return frames_of(observations, infos)
 
     def close(self) -> None:
         for env in self._envs:

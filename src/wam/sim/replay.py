@@ -4,13 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wam.contracts import ACTION_DIM
+from wam.sim.backends import Table, make_table
 from wam.sim.config import SimConfig
-from wam.sim.env import PlayTableEnv
 from wam.tasks.starts import Start
 
 
 def replay_actions(
-    config: SimConfig, start: Start, actions: NDArray[np.floating], *, env: PlayTableEnv | None = None
+    config: SimConfig, start: Start, actions: NDArray[np.floating], *, env: Table | None = None
 ) -> NDArray[np.float64]:
     """Execute relative actions on the accumulating target from a start, and watch the scene.
 
@@ -28,7 +28,7 @@ def replay_actions(
     """
     if np.ndim(actions) != 2 or np.shape(actions)[1] != ACTION_DIM:
         raise ValueError(f"actions must be (T, {ACTION_DIM}), got {np.shape(actions)}")
-    table = env if env is not None else PlayTableEnv(config, render=False)
+    table = env if env is not None else make_table(config, render=False)
     try:
         observation, _ = table.reset(options={"start": start})
         scenes = [observation["scene_obs"]]

@@ -35,6 +35,9 @@ class Robot:
         self.body: int = client.loadURDF(
             str(assets.robot()), basePosition=c.ROBOT_BASE, baseOrientation=(0, 0, 0, 1), useFixedBase=True
         )
+        self._published_build = assets.manner.published_build
+        if assets.manner.pedestal:
+            self._make_pedestal()
         self._arm, self._fingers = self._find_joints()
         links = self._find_links()
         self.tcp_link = links["tcp"]
@@ -42,6 +45,8 @@ class Robot:
         self._couple_fingers()
         self.target: NDArray[np.float64] = np.zeros(6)
         self.gripper_action = 1.0
+        if self._published_build:
+            self.reset(np.array(c.ARM_REST), 2 * c.FINGER_OPEN, 1.0)
 
     def _find_joints(self) -> tuple[list[int], list[int]]:
         arm, fingers = [], []
@@ -74,6 +79,18 @@ class Robot:
         )
         self._client.changeConstraint(gear, gearRatio=c.GEAR_RATIO, erp=c.GEAR_ERP, maxForce=c.GEAR_MAX_FORCE)
 
+    def _make_pedestal(self) -> None:
+        """What is seen under the arm, 5 cm behind its middle; nothing touches it."""
+        x, y, height = c.ROBOT_BASE
+        shape = self._client.createVisualShape(
+            pybullet.GEOM_CYLINDER,
+            radius=c.PEDESTAL_RADIUS,
+            length=height,
+            rgbaColor=(1, 1, 1, 1),
+            visualFramePosition=(x - 0.05, y, height / 2),
+        )
+        self._client.createMultiBody(baseVisualShapeIndex=shape)
+
     def reset(self, joints: NDArray[np.float64], width: float, gripper_action: float) -> None:
         """Put the arm at `joints` (7,) at rest, the fingers `width` (m) apart, and hold it there."""
         for index, angle in zip(self._arm, joints.tolist(), strict=True):
@@ -82,6 +99,8 @@ class Robot:
             self._client.resetJointState(self.body, index, width / 2, 0.0)
         self.gripper_action = 1.0 if gripper_action > 0 else -1.0
         self._hold(joints.tolist())
+        if self._published_build:
+            self._move_fingers(width / 2, c.FINGER_CLOSE_FORCE)
         position, euler = self.tcp_pose()
         self.target = np.concatenate([position, euler])
 
@@ -113,14 +132,19 @@ class Robot:
                 force=c.ARM_FORCE,
                 maxVelocity=c.ARM_MAX_VELOCITY,
             )
-        is_open = self.gripper_action > 0
+        if self.gripper_action > 0:
+            self._move_fingers(c.FINGER_OPEN, c.FINGER_OPEN_FORCE)
+        else:
+            self._move_fingers(0.0, c.FINGER_CLOSE_FORCE)
+
+    def _move_fingers(self, position: float, force: float) -> None:
         for index in self._fingers:
             self._client.setJointMotorControl2(
                 self.body,
                 index,
                 pybullet.POSITION_CONTROL,
-                targetPosition=c.FINGER_OPEN if is_open else 0.0,
-                force=c.FINGER_OPEN_FORCE if is_open else c.FINGER_CLOSE_FORCE,
+                targetPosition=position,
+                force=force,
                 maxVelocity=c.FINGER_MAX_VELOCITY,
             )
 

@@ -1,5 +1,7 @@
 """The table with its furniture, lights and blocks: CALVIN's 24-d scene state in and out."""
 
+from pathlib import Path
+
 import numpy as np
 import pybullet
 from numpy.typing import NDArray
@@ -32,11 +34,15 @@ class Scene:
 
     def __init__(self, client: Client, assets: Assets, layout: Layout) -> None:
         self._client = client
-        self.blocks = [self._load_block(str(path), assets.scale) for path in assets.blocks()]
+        self.blocks = [
+            self._load_block(str(path), place, assets)
+            for path, place in zip(assets.blocks(), c.BLOCK_SPOTS, strict=True)
+        ]
+        manner = assets.manner
         self.table: int = client.loadURDF(
-            str(assets.table(layout)), useFixedBase=True, globalScaling=assets.scale
+            str(assets.table(layout)), useFixedBase=not manner.damps_links, globalScaling=assets.scale
         )
-        self.floor = self._make_floor()
+        self.floor = self._make_floor(assets.floor())
         names = {}
         self.links: dict[str, int] = {}
         for i in range(client.getNumJoints(self.table)):
@@ -44,11 +50,19 @@ class Scene:
             names[info[1].decode()] = i
             self.links[info[12].decode()] = i
         self.joints = [
-            SlidingJoint(client, self.table, names[name], limits, springs=name == "base__button")
+            SlidingJoint(
+                client,
+                self.table,
+                names[name],
+                limits,
+                springs=name == "base__button",
+                free=not manner.enforces_limits,
+            )
             for name, limits in _JOINTS
         ]
         self._indices = [joint.joint for joint in self.joints]
-        for index in self._indices:
+        self._enforced = self.joints if manner.enforces_limits else []
+        for index in [] if manner.damps_links else self._indices:
             client.changeDynamics(self.table, index, jointDamping=0.0, linearDamping=0.0, angularDamping=0.0)
         off = assets.light_off
         self.bulb = Light(client, self.table, self.links["light_link"], off=off, on=assets.bulb_on)
@@ -56,11 +70,15 @@ class Scene:
         self.button = Trigger(c.BUTTON_TRIGGER)
         self.switch = Trigger(c.SWITCH_TRIGGER)
 
-    def _load_block(self, path: str, scale: float) -> Block:
-        return Block(self._client, self._client.loadURDF(path, globalScaling=scale))
+    def _load_block(self, path: str, place: tuple[float, float, float], assets: Assets) -> Block:
+        spot = place if assets.manner.published_build else (0.0, 0.0, 0.0)
+        return Block(self._client, self._client.loadURDF(path, basePosition=spot, globalScaling=assets.scale))
 
-    def _make_floor(self) -> int:
-        """An unseen floor at z = 0; the speck gives PyBullet something to draw other than its checkers."""
+    def _make_floor(self, path: Path | None) -> int:
+        """CALVIN's floor, or an unseen one at z = 0: the speck is drawn instead of PyBullet's checkers."""
+        if path is not None:
+            loaded: int = self._client.loadURDF(str(path))
+            return loaded
         plane = self._client.createCollisionShape(pybullet.GEOM_PLANE)
         speck = self._client.createVisualShape(pybullet.GEOM_BOX, halfExtents=(1e-4, 1e-4, 1e-4))
         body: int = self._client.createMultiBody(0, plane, speck, basePosition=(0, 0, 0))
@@ -82,9 +100,14 @@ class Scene:
             block.reset(pose)
 
     def enforce_limits(self) -> None:
-        """Bring every joint of the furniture back into its range; after every physics step."""
+        """Bring every joint of the furniture back into its range; after every physics step.
+
+        With CALVIN's own table this does nothing, as in CALVIN.
+        """
+        if not self._enforced:
+            return
         states = self._client.getJointStates(self.table, self._indices)
-        for joint, (position, velocity, *_) in zip(self.joints, states, strict=True):
+        for joint, (position, velocity, *_) in zip(self._enforced, states, strict=True):
             joint.enforce(position, velocity)
 
     def update_lights(self) -> None:

@@ -12,6 +12,7 @@ from typing import Final, Protocol, TypeVar
 
 from wam.sim import constants as c
 from wam.sim.assets.franka import write_franka
+from wam.sim.assets.manner import CALVIN, OWN, Manner
 from wam.sim.assets.parts import write_box_mesh, write_cylinder_mesh
 from wam.sim.assets.table import BULB_ON, LED_ON, LIGHT_OFF, block_urdf, table_urdf
 from wam.sim.config import SimConfig
@@ -31,12 +32,14 @@ class Assets(Protocol):
         light_off: Colour of LED and bulb when off.
         led_on: Colour of the lit LED.
         bulb_on: Colour of the lit bulb.
+        manner: Rules of the world they stand in.
     """
 
     scale: float
     light_off: Color
     led_on: Color
     bulb_on: Color
+    manner: Manner
 
     def robot(self) -> Path:
         """URDF of the arm, with links `tcp` and `gripper_cam`."""
@@ -48,6 +51,10 @@ class Assets(Protocol):
 
     def blocks(self) -> tuple[Path, ...]:
         """URDFs of the red, blue and pink block."""
+        ...
+
+    def floor(self) -> Path | None:
+        """URDF of the floor, None for one that is felt but not seen."""
         ...
 
 
@@ -96,6 +103,7 @@ class PrimitiveAssets:
     light_off: Color = LIGHT_OFF
     led_on: Color = LED_ON
     bulb_on: Color = BULB_ON
+    manner = OWN
 
     def __init__(self) -> None:
         self._table: Path | None = None
@@ -116,6 +124,9 @@ class PrimitiveAssets:
         """URDFs of the red, blue and pink block."""
         return _generated_blocks()
 
+    def floor(self) -> None:
+        """No floor to be seen."""
+
 
 class CalvinAssets:
     """CALVIN's own `data/` folder (scene D): its table has one layout."""
@@ -124,12 +135,16 @@ class CalvinAssets:
     light_off: Color = (1.0, 1.0, 1.0)
     led_on: Color = (0.0, 1.0, 0.0)
     bulb_on: Color = (1.0, 1.0, 0.0)
+    manner = CALVIN
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        for path in (self.robot(), self.table_path(), *self.blocks()):
+        for path in (self.robot(), self.table_path(), *self.blocks(), self.floor()):
             if not path.is_file():
-                raise FileNotFoundError(f"{folder} is not CALVIN's data folder: {path} is missing")
+                raise FileNotFoundError(
+                    f"{folder} is not CALVIN's data folder: {path} is missing; set simulator.calvin_data to "
+                    "the folder `data` of a checkout of https://github.com/mees/calvin_env"
+                )
 
     def robot(self) -> Path:
         """URDF of the arm."""
@@ -147,6 +162,10 @@ class CalvinAssets:
         """URDFs of the red, blue and pink block of scene D."""
         names = ("block_red_middle", "block_blue_small", "block_pink_big")
         return tuple(self._folder / "blocks" / f"{name}.urdf" for name in names)
+
+    def floor(self) -> Path:
+        """URDF of the chequered floor."""
+        return self._folder / "plane" / "plane.urdf"
 
 
 def make_assets(config: SimConfig) -> Assets:
