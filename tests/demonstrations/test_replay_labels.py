@@ -53,7 +53,7 @@ def replays(monkeypatch):
         scene[:, 1] = start.scene_state[1] + np.concatenate([[0], np.cumsum(actions[:, 0])])
         return scene
 
-    monkeypatch.setattr(replay_labels, "PlayTableEnv", NoTable)
+    monkeypatch.setattr(replay_labels, "make_table", NoTable)
     monkeypatch.setattr(replay_labels, "replay_actions", replay)
     return seen
 

@@ -177,22 +177,21 @@ def test_a_bad_frame_stops_with_its_name_and_leaves_nothing(
     assert not (tmp_path / "out.zarr").exists()
 
 
-@pytest.mark.parametrize("case", BAD_FRAMES)
-def test_quarantine_cuts_the_episode_at_the_bad_frame(
-    case: str, make_split: MakeSplit, tmp_path: Path
-) -> None:
-    folder = make_split()
-    BAD_FRAMES[case][0](folder / frame_file_name(12))
-    report = ingest_split(folder, tmp_path / "out.zarr", settings(quarantine=True))
+def test_quarantine_cuts_every_episode_at_its_bad_frame(make_split: MakeSplit, tmp_path: Path) -> None:
+    folder = make_split(lengths=(5,) * len(BAD_FRAMES), gap=5)
+    first_ids = 10 + 10 * np.arange(len(BAD_FRAMES))
+    for first_id, (spoil, _) in zip(first_ids, BAD_FRAMES.values(), strict=True):
+        spoil(folder / frame_file_name(first_id + 2))
+    report = ingest_split(folder, tmp_path / "out.zarr", settings(quarantine=True, shard_frames=8))
     episodes = EpisodeStore(tmp_path / "out.zarr").load()
-    assert [row["frame_id"] for row in report.quarantined_frames] == [12]
-    assert report.quarantined_frames[0]["reason"]
-    np.testing.assert_array_equal(episodes.frame_id, [10, 11, 13, 14, 18, 19, 20, 21])
-    np.testing.assert_array_equal(episodes.episode_length, [2, 2, 4])
-    np.testing.assert_array_equal(np.flatnonzero(episodes.is_first), [0, 2, 4])
-    np.testing.assert_array_equal(episodes.source_episode, [0, 0, 1])
+    assert [row["frame_id"] for row in report.quarantined_frames] == (first_ids + 2).tolist()
+    assert all(row["reason"] for row in report.quarantined_frames)
+    np.testing.assert_array_equal(episodes.frame_id, np.add.outer(first_ids, [0, 1, 3, 4]).ravel())
+    np.testing.assert_array_equal(episodes.episode_length, [2, 2] * len(BAD_FRAMES))
+    np.testing.assert_array_equal(np.flatnonzero(episodes.is_first), 2 * np.arange(2 * len(BAD_FRAMES)))
+    np.testing.assert_array_equal(episodes.source_episode, np.repeat(np.arange(len(BAD_FRAMES)), 2))
     assert episodes.layout is not None
-    np.testing.assert_array_equal(episodes.layout[0], episodes.layout[1])
+    np.testing.assert_array_equal(episodes.layout[::2], episodes.layout[1::2])
     json.dumps(EpisodeStore(tmp_path / "out.zarr").summary())
 
 

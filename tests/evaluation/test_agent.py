@@ -87,6 +87,19 @@ def test_the_executed_action_reaches_the_filter(world_model):
     assert np.abs(one - other).max() > 1e-6
 
 
+def test_the_policys_own_action_may_reach_the_filter_instead(world_model):
+    rng = np.random.default_rng(2)
+    frames = [make_frames(rng, 2) for _ in range(3)]
+    everyone = [np.ones(2, np.bool_)] * 2
+    acts = []
+    for sent in (np.zeros((2, 7), np.float32), np.ones((2, 7), np.float32)):
+        acts.append(drive(agent_of(world_model, prev_action="policy"), frames, [sent] * 2, everyone))
+    np.testing.assert_array_equal(acts[0][1], acts[1][1])
+    first = acts[0][0]
+    own = drive(agent_of(world_model), frames, [first[:, 0], first[:, 1]], everyone)[1]
+    np.testing.assert_array_equal(own, acts[0][1])
+
+
 def test_the_filter_is_the_models_own(world_model):
     rng = np.random.default_rng(3)
     frames = [make_frames(rng, 2) for _ in range(2)]

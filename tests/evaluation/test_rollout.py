@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from wam.evaluation.rollout import rollout, to_executable
+from wam.tasks.table import TASK_NAMES
 
 
 class ScriptedAgent:
@@ -97,3 +100,27 @@ def test_gripper_is_binarised_at_zero():
 def test_success_rate_is_the_share(pool, closed_drawers):
     result = rollout(pool, closed_drawers, "open_drawer", ScriptedAgent([0.0, 0.5, 1.0]), max_steps=30)
     assert result.success_rate == pytest.approx(2 / 3)
+
+
+def test_a_simulator_with_a_judge_of_its_own_is_believed(pool, closed_drawers):
+    """Scene states say that the drawers opened; the table's oracle names another start and another step."""
+
+    class Judged:
+        def __init__(self):
+            self.taken = 0
+
+        def reset(self, starts, *, render):
+            return self.judged(pool.reset(starts, render=render))
+
+        def step(self, actions, *, active, render):
+            self.taken += 1
+            return self.judged(pool.step(actions, active=active, render=render))
+
+        def judged(self, frames):
+            solved = np.zeros((3, len(TASK_NAMES)), bool)
+            solved[1, TASK_NAMES.index("open_drawer")] = self.taken >= 2
+            return replace(frames, solved=solved)
+
+    result = rollout(Judged(), closed_drawers, "open_drawer", ScriptedAgent([1.0, 0.0, 1.0]), max_steps=20)
+    np.testing.assert_array_equal(result.success, [False, True, False])
+    np.testing.assert_array_equal(result.steps, [20, 2, 20])

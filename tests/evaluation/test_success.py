@@ -5,6 +5,7 @@ import pytest
 from wam.evaluation.rollout import RolloutResult
 from wam.evaluation.success import (
     evaluation_rows,
+    mean_rate_interval,
     paired_difference_interval,
     stratified_mean_interval,
     success_table,
@@ -39,6 +40,27 @@ def rows_of(**outcomes):
 def test_the_mean_is_over_tasks_not_starts():
     mean, low, high = stratified_mean_interval([np.ones(2), np.zeros(20)], seed=0)
     assert mean == low == high == 0.5
+
+
+def test_the_interval_of_one_rate_is_its_own_and_a_mean_of_many_is_narrower():
+    assert mean_rate_interval([(15, 29)]) == pytest.approx((15 / 29, *wilson_interval(15, 29)))
+    mean, low, high = mean_rate_interval([(15, 29)] * 8)
+    half = [side / np.sqrt(8) for side in np.subtract(wilson_interval(15, 29), 15 / 29)]
+    assert (low - mean, high - mean) == pytest.approx(tuple(half))
+
+
+def test_the_mean_interval_has_a_width_where_everything_succeeds():
+    mean, low, high = mean_rate_interval([(29, 29)] * 8)
+    assert (mean, high) == (1.0, 1.0)
+    assert 0.93 < low < 0.97
+
+
+def test_the_mean_interval_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    truth = np.array([0.02, 0.2, 0.5, 0.9, 0.99, 0.7, 0.35, 0.6])
+    drawn = [mean_rate_interval([(int(k), 29) for k in rng.binomial(29, truth)]) for _ in range(400)]
+    covered = np.mean([low <= truth.mean() <= high for _, low, high in drawn])
+    assert 0.92 < covered < 0.99
 
 
 def test_bootstrap_width_agrees_with_theory():
@@ -83,7 +105,7 @@ def test_a_start_evaluated_twice_cannot_be_paired():
 
 
 def test_the_table_has_every_task_and_the_mean():
-    table = success_table(rows_of(a=[[True, True], [False, True]], b=[[False, False], [False, True]]), seed=0)
+    table = success_table(rows_of(a=[[True, True], [False, True]], b=[[False, False], [False, True]]))
     assert table["task"].tolist() == ["task 0", "task 1", "mean"] * 2
     assert table["rate"].tolist() == [1.0, 0.5, 0.75, 0.0, 0.5, 0.25]
     assert table["successes"].tolist() == [2, 1, 3, 0, 1, 1]

@@ -1,3 +1,5 @@
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -17,6 +19,33 @@ def test_psnr_is_the_textbook_formula_per_image(images):
     error = ((images - other) / 2).square().mean(dim=(1, 2, 3))
     torch.testing.assert_close(psnr(other, images)[1:], -10 * error[1:].log10(), atol=1e-3, rtol=0)
     assert psnr(other, images)[0] > 80
+
+
+def test_psnr_is_opencvs(images):
+    other = (images + 0.1 * torch.randn(3, 3, 64, 64, generator=torch_generator(2))).clamp(-1, 1)
+    as_unit = [((x + 1) / 2).permute(0, 2, 3, 1).double().numpy() for x in (other, images)]
+    for value, one, two in zip(psnr(other, images).tolist(), *as_unit, strict=True):
+        assert value == pytest.approx(cv2.PSNR(one, two, 1.0), abs=1e-3)
+
+
+def test_ssim_is_that_of_wang_and_others(images):
+    """Their formula, window by window: 11 x 11 Gaussian of deviation 1.5, K1 0.01, K2 0.03, no padding."""
+    other = (images + 0.2 * torch.randn(3, 3, 64, 64, generator=torch_generator(3))).clamp(-1, 1)
+    x, y = (((z[0] + 1) / 2).double().numpy() for z in (other, images))
+    place = np.arange(11) - 5
+    window = np.exp(-(place[:, None] ** 2 + place[None] ** 2) / (2 * 1.5**2))
+    window /= window.sum()
+    values = []
+    for channel in range(3):
+        for i in range(54):
+            for j in range(54):
+                a, b = (z[channel, i : i + 11, j : j + 11] for z in (x, y))
+                ma, mb = (window * a).sum(), (window * b).sum()
+                va, vb = (window * (a - ma) ** 2).sum(), (window * (b - mb) ** 2).sum()
+                cov = (window * (a - ma) * (b - mb)).sum()
+                top = (2 * ma * mb + 1e-4) * (2 * cov + 9e-4)
+                values.append(top / ((ma**2 + mb**2 + 1e-4) * (va + vb + 9e-4)))
+    assert ssim(other, images)[0].item() == pytest.approx(np.mean(values), abs=2e-3)
 
 
 def test_values_outside_the_range_are_clipped(images):

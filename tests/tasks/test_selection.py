@@ -104,8 +104,44 @@ def test_demos_are_the_published_draw() -> None:
         assert got == expected
 
 
+def test_the_published_draw_is_the_global_generators() -> None:
+    """As the public scripts do it: seed once, draw task after task; later draws hang on earlier counts."""
+    rows = annotate(TRAIN, 10)
+    rows += [row for row in annotate(TRAIN, 13)[80:] if row.task == "open_drawer"]
+    np.random.seed(42)  # noqa: NPY002 - the reference itself
+    drawn = {}
+    for name in TASK_NAMES:
+        mine = [row.start for row in rows if row.task == name]
+        drawn[name] = [mine[i] for i in np.random.choice(len(mine), 6, replace=False)]  # noqa: NPY002
+    experts = select_experts(TRAIN, VALIDATION, rows, annotate(VALIDATION, 40), SMALL)
+    for name in TASK_NAMES:
+        assert experts.query("task == @name and role == 'demo'")["start_frame"].tolist() == drawn[name]
+    fewer = select().query("task == 'close_drawer' and role == 'demo'")["start_frame"].tolist()
+    assert fewer != drawn["close_drawer"]
+
+
+def test_our_own_draw_hangs_on_the_task_alone() -> None:
+    config = SelectionConfig(demos=6, demo_draw="own", test_starts=5, selection_starts=2)
+    rows = annotate(TRAIN, 10)
+    extra = [row for row in annotate(TRAIN, 13)[80:] if row.task == "open_drawer"]
+    one, two = (
+        select_experts(TRAIN, VALIDATION, given, annotate(VALIDATION, 40), config).query(
+            "task == 'close_drawer' and role == 'demo'"
+        )
+        for given in (rows, rows + extra)
+    )
+    assert one["start_frame"].tolist() == two["start_frame"].tolist()
+
+
 def test_none_takes_every_test_segment_in_file_order() -> None:
     config = SelectionConfig(demos=1, test_starts=None, selection_starts=0)
+    test = select(config).query("role == 'test' and task == 'open_drawer'")
+    expected = [row.start for row in annotate(VALIDATION, 40) if row.task == "open_drawer"]
+    assert test["start_frame"].tolist() == expected
+
+
+def test_selection_starts_set_their_episodes_aside() -> None:
+    config = SelectionConfig(demos=1, test_starts=None, selection_starts=1)
     test = select(config).query("role == 'test' and task == 'open_drawer'")
     expected = [
         row.start

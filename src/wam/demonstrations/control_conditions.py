@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wam.episodes.proprio import proprio_from_robot_obs
-from wam.episodes.rotation import RotationConvention
 from wam.episodes.statistics import ProprioStatistics
 from wam.sim.constants import BUTTON_LIMITS, SWITCH_LIMITS
 from wam.sim.layout import LAYOUT_FIELDS, LAYOUT_RANGES
@@ -32,8 +31,6 @@ def control_condition(
     scene_state: NDArray[np.floating],
     layout: NDArray[np.floating] | None,
     statistics: ProprioStatistics,
-    *,
-    convention: RotationConvention = "extrinsic",
 ) -> NDArray[np.float32]:
     """What a control policy sees, every value scaled to about [-1, 1].
 
@@ -45,8 +42,7 @@ def control_condition(
         robot_obs: CALVIN's robot vectors (N, 15).
         scene_state: CALVIN's scene vectors (N, 24).
         layout: Furniture layouts (N, L), or None (or L = 0) where the furniture never moves.
-        statistics: Range of each proprio value in the training episodes.
-        convention: Rotation convention of the statistics.
+        statistics: Range of each proprio value in the training episodes, and how rotations are read.
 
     Returns:
         Conditions (N, 18) or (N, 18 + 6 + L), float32.
@@ -57,7 +53,7 @@ def control_condition(
     if kind not in get_args(ControlKind):
         raise ValueError(f"unknown control {kind!r}; one of {', '.join(get_args(ControlKind))}")
     parts: list[NDArray[np.floating]] = [
-        unit_proprio(proprio_from_robot_obs(robot_obs, convention), statistics)
+        unit_proprio(proprio_from_robot_obs(robot_obs, statistics.convention), statistics)
     ]
     if kind == "privileged":
         low, high = np.array([FURNITURE_RANGES[index] for index in sorted(FURNITURE_RANGES)]).T

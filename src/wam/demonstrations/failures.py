@@ -10,7 +10,7 @@ every start). The two sets, ``train`` and ``held_out``, share no start.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -27,8 +27,8 @@ from wam.episodes.shard import resize_image
 from wam.episodes.store import Episodes
 from wam.parallel.map import map_pieces
 from wam.seeding import numpy_generator
+from wam.sim.backends import Table, make_table
 from wam.sim.config import SimConfig
-from wam.sim.env import PlayTableEnv
 from wam.sim.expert_runs import ExpertRun, run_expert
 from wam.sim.starts import sample_start
 from wam.tasks.starts import Start
@@ -155,7 +155,7 @@ def record_attempts(
 
 
 def _record_start(piece: _StartPiece) -> dict[str, NDArray[Any]]:
-    table = PlayTableEnv(piece.simulator, render=True)
+    table = make_table(piece.simulator, render=True)
     try:
         blocks = [_attempt_block(piece, kind, table) for kind in piece.kinds]
     finally:
@@ -163,7 +163,7 @@ def _record_start(piece: _StartPiece) -> dict[str, NDArray[Any]]:
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
-def _attempt_block(piece: _StartPiece, kind: Kind, table: PlayTableEnv) -> dict[str, NDArray[Any]]:
+def _attempt_block(piece: _StartPiece, kind: Kind, table: Table) -> dict[str, NDArray[Any]]:
     run = run_expert(
         piece.simulator,
         piece.start,
@@ -207,13 +207,25 @@ def concatenate_blocks(blocks: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
-def read_attempts(arrays: Arrays, *, task: str | None = None, role: Role | None = None) -> Attempts:
+def has_attempts(arrays: Arrays, role: Role) -> bool:
+    """Whether any attempt of a role was recorded (none for training, for example, as published)."""
+    return bool((np.asarray(arrays["attempt_role"][:]) == ROLES.index(role)).any())
+
+
+def read_attempts(
+    arrays: Arrays,
+    *,
+    task: str | None = None,
+    role: Role | None = None,
+    convention: RotationConvention = "extrinsic",
+) -> Attempts:
     """Attempts from the arrays that :func:`record_attempts` made.
 
     Args:
         arrays: Arrays by name; only the frames asked for are read from lazy ones.
         task: Attempts at one task only.
         role: Attempts of one role only.
+        convention: How rotations in their proprio are to be read; they are recorded as ``extrinsic``.
 
     Raises:
         ValueError: If there are none.
@@ -231,6 +243,8 @@ def read_attempts(arrays: Arrays, *, task: str | None = None, role: Role | None 
         slice(int(at), int(at + n)) for at, n in zip(first[wanted], columns["frames"][wanted], strict=True)
     ]
     episodes = _episodes(arrays, spans)
+    if convention != "extrinsic":
+        episodes = replace(episodes, proprio=proprio_from_robot_obs(episodes.robot_obs, convention))
     table = pd.DataFrame(
         {
             "task": [TASK_NAMES[i] for i in columns["task"][wanted]],

@@ -7,7 +7,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from wam.demonstrations.control_conditions import ControlKind, control_condition
-from wam.episodes.rotation import RotationConvention
 from wam.episodes.statistics import ProprioStatistics
 from wam.episodes.store import Episodes
 
@@ -17,8 +16,6 @@ def observe_segments(
     episodes: Episodes,
     segments: pd.DataFrame,
     statistics: ProprioStatistics,
-    *,
-    convention: RotationConvention = "extrinsic",
 ) -> dict[str, NDArray[Any]]:
     """What a control is conditioned on at every frame of segments.
 
@@ -26,8 +23,7 @@ def observe_segments(
         kind: Which control.
         episodes: Where the segments lie; images are not needed.
         segments: Columns start_row and end_row (inclusive rows of ``episodes``).
-        statistics: Range of each proprio value in the training episodes.
-        convention: Rotation convention of the statistics.
+        statistics: Range of each proprio value in the training episodes, and how rotations are read.
 
     Returns:
         The arrays of ``world_model.featurize.featurize_segments``, with the control's vector ``(N, C)`` as
@@ -44,7 +40,6 @@ def observe_segments(
             episodes.scene_state[rows],
             layout,
             statistics,
-            convention=convention,
         ),
         "action": episodes.action[rows],
         "proprio": episodes.proprio[rows],

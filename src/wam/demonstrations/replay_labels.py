@@ -6,8 +6,10 @@ Time, for a segment of T frames::
                |--a[0]--> |--a[1]--> |     ...       |--a[T-1]--> |
     label[0] = False;   label[t] = oracle(scene after the reset, scene after a[t-1])
 
-A label belongs to the frame that it describes. The published code pairs the outcome of ``a[t]`` with frame t,
-one frame too early (docs/published.md, fault B4).
+A label belongs to the frame that it describes (pairing ``described``). The published code pairs the outcome
+of ``a[t]`` with frame t, one frame too early (docs/published.md, fault B4; pairing ``published``): its
+label[t] is the one above of t + 1. Where only recorded scenes are at hand, the scene after the last action is
+unknown, and the last frame keeps its own label.
 
 A segment that never succeeds in replay has no positive label. It is reported, not dropped: its actions
 solved the task when they were recorded, so it still serves behavior cloning, and its frames count as
@@ -24,8 +26,8 @@ from numpy.typing import NDArray
 
 from wam.episodes.store import Episodes
 from wam.parallel.map import map_pieces
+from wam.sim.backends import make_table
 from wam.sim.config import SimConfig
-from wam.sim.env import PlayTableEnv
 from wam.sim.replay import replay_actions
 from wam.tasks.predicates import succeeded
 from wam.tasks.starts import Start
@@ -33,6 +35,9 @@ from wam.tasks.table import task as task_called
 
 LabelSource = Literal["replay", "recorded"]
 """``replay``: scenes of an open-loop replay (published). ``recorded``: recorded scenes, no simulator."""
+
+LabelPairing = Literal["described", "published"]
+"""Which frame a label stands beside; see the top of this module."""
 
 SEGMENTS_PER_PIECE = 8
 """Segments replayed by one table: building a table costs as much as a segment, so it is used again."""
@@ -61,7 +66,7 @@ class _ReplayPiece:
 
 
 def _replay(piece: _ReplayPiece) -> list[NDArray[np.float64]]:
-    table = PlayTableEnv(piece.config, render=False)
+    table = make_table(piece.config, render=False)
     try:
         return [
             replay_actions(piece.config, start, action, env=table)
@@ -84,6 +89,13 @@ def step_labels(task: str, scene_state: NDArray[np.float64]) -> NDArray[np.bool_
     return labels
 
 
+def paired(labels: NDArray[np.bool_], frames: int, pairing: LabelPairing) -> NDArray[np.bool_]:
+    """Labels ``(frames,)`` beside their frames, from those of consecutive scenes, one more after a replay."""
+    if pairing == "published":
+        labels = np.append(labels[1:], labels[-1:])
+    return labels[:frames]
+
+
 def label_segments(
     config: SimConfig,
     segments: pd.DataFrame,
@@ -91,6 +103,7 @@ def label_segments(
     *,
     workers: int,
     source: LabelSource = "replay",
+    pairing: LabelPairing = "described",
 ) -> SegmentLabels:
     """Label every frame of expert segments.
 
@@ -101,6 +114,7 @@ def label_segments(
         episodes: The split that the segments come from; images are not needed.
         workers: Processes that replay.
         source: Where the scene after each action comes from.
+        pairing: Which frame a label stands beside.
 
     Returns:
         Labels per frame and outcomes per segment, in the order of the segments.
@@ -114,14 +128,17 @@ def label_segments(
         raise ValueError("there are no segments to label; select expert segments first")
     spans = _spans(segments)
     if source == "recorded":
-        return label_recorded(segments, episodes)
-    return _labelled(segments, episodes, spans, _replayed_scenes(config, episodes, spans, workers))
+        return label_recorded(segments, episodes, pairing=pairing)
+    scenes = _replayed_scenes(config, episodes, spans, workers)
+    return _labelled(segments, episodes, spans, scenes, pairing)
 
 
-def label_recorded(segments: pd.DataFrame, episodes: Episodes) -> SegmentLabels:
+def label_recorded(
+    segments: pd.DataFrame, episodes: Episodes, *, pairing: LabelPairing = "described"
+) -> SegmentLabels:
     """Labels from the recorded scene states, without a simulator; arguments as in :func:`label_segments`."""
     spans = _spans(segments)
-    return _labelled(segments, episodes, spans, [episodes.scene_state[span] for span in spans])
+    return _labelled(segments, episodes, spans, [episodes.scene_state[span] for span in spans], pairing)
 
 
 def _spans(segments: pd.DataFrame) -> list[slice]:
@@ -134,13 +151,14 @@ def _labelled(
     episodes: Episodes,
     spans: Sequence[slice],
     scenes: Sequence[NDArray[np.float64]],
+    pairing: LabelPairing,
 ) -> SegmentLabels:
     frames, outcomes = [], []
     for number, (span, scene) in enumerate(zip(spans, scenes, strict=True)):
         task, role = str(segments["task"].iloc[number]), str(segments["role"].iloc[number])
         labels = step_labels(task, scene)
         frame_id = episodes.frame_id[span]
-        inside = labels[: len(frame_id)]
+        inside = paired(labels, len(frame_id), pairing)
         columns = {"segment": number, "task": task, "step": np.arange(len(frame_id)), "frame_id": frame_id}
         frames.append(pd.DataFrame(columns | {"label": inside}))
         outcomes.append((number, task, role, len(frame_id), int(inside.sum()), bool(labels.any())))

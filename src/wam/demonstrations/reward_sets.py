@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from wam.demonstrations.balance import NEGATIVES_PER_EPISODE, balanced_rows
+from wam.demonstrations.balance import NEGATIVES_PER_EPISODE, Balance, balanced_rows
 from wam.demonstrations.imagined import imagine_demonstrations
 from wam.reward.inputs import classifier_input
 from wam.seeding import numpy_generator
@@ -185,21 +185,28 @@ def imagined_features(
     )
 
 
-def balanced(frames: RewardSet, *, seed: int, negatives: int = NEGATIVES_PER_EPISODE) -> RewardSet:
+def balanced(
+    frames: RewardSet, *, seed: int, negatives: int = NEGATIVES_PER_EPISODE, balance: Balance = "uniform"
+) -> RewardSet:
     """All successes and a few random failures of every episode; see :func:`balanced_rows`."""
     rng = numpy_generator(seed, "balanced", len(frames))
-    return frames.rows(balanced_rows(frames.episode, frames.label, rng=rng, negatives=negatives))
+    rows = balanced_rows(frames.episode, frames.label, rng=rng, negatives=negatives, balance=balance)
+    return frames.rows(rows)
 
 
 def training_set(
-    parts: Iterable[RewardSet], *, seed: int, negatives: int = NEGATIVES_PER_EPISODE
+    parts: Iterable[RewardSet],
+    *,
+    seed: int,
+    negatives: int = NEGATIVES_PER_EPISODE,
+    balance: Balance = "uniform",
 ) -> RewardSet:
     """Balance every part per episode, and put them together.
 
     Raises:
         ValueError: If no frame is a success, or none a failure.
     """
-    whole = concatenate([balanced(part, seed=seed, negatives=negatives) for part in parts])
+    whole = concatenate([balanced(part, seed=seed, negatives=negatives, balance=balance) for part in parts])
     if whole.label.all() or not whole.label.any():
         raise ValueError(
             f"all {len(whole)} training frames have the label {bool(whole.label.all())}: "

@@ -4,7 +4,8 @@ A split folder (``training`` or ``validation``) holds one compressed npz per fra
 and::
 
     ep_start_end_ids.npy               (E, 2) frame ids, both ends inclusive
-    lang_annotations/auto_lang_ann.npy task segments, a pickled dict
+    lang_annotations/auto_lang_ann.npy task segments, a pickled dict; later also in lang_<model>/
+    scene_info.npy                     scene name to first and last frame id, a pickled dict; optional
     layouts.npz                        ours only: furniture layout of each episode
 
 Everything that can be checked without opening the frames is checked when a :class:`CalvinSplit` is made.
@@ -168,6 +169,16 @@ class CalvinSplit:
         """Frame files outside every episode, sorted; CALVIN has a few, they are left out."""
         return np.setdiff1d(self.present_ids, self.frame_ids)
 
+    @property
+    def annotations_file(self) -> Path:
+        """The file with the task segments: in ``lang_annotations``, or in a later ``lang_<model>`` folder.
+
+        The later folders hold the same segments with other sentence embeddings, which nobody reads here.
+        """
+        original = self.folder / ANNOTATIONS_FILE
+        later = sorted(self.folder.glob(f"lang_*/{original.name}"))
+        return later[0] if later and not original.is_file() else original
+
     @cached_property
     def annotations(self) -> list[Annotation]:
         """Task segments in the order of the file, all 34 tasks.
@@ -185,7 +196,7 @@ class CalvinSplit:
 
     def checked_annotations(self) -> tuple[list[Annotation], list[str]]:
         """Usable annotations and one message for each unusable one."""
-        file = self.folder / ANNOTATIONS_FILE
+        file = self.annotations_file
         rows = _load_annotations(file)
         good, bad = [], []
         for index, row in enumerate(rows):
@@ -218,7 +229,10 @@ def _load_episode_ids(folder: Path) -> NDArray[np.int64]:
     file = folder / EPISODE_IDS_FILE
     if not file.is_file():
         inner = " (it has a 'training' folder: give that one)" if (folder / "training").is_dir() else ""
-        raise CalvinFormatError(f"{folder} is not a CALVIN split: it has no {EPISODE_IDS_FILE}{inner}")
+        raise CalvinFormatError(
+            f"{folder} is not a CALVIN split: it has no {EPISODE_IDS_FILE}{inner}; reduced copies of the "
+            "data set are known to lack it: take it from the original download"
+        )
     try:
         ids = np.load(file, allow_pickle=False)
     except READ_ERRORS as error:
@@ -252,7 +266,8 @@ def _check_ranges(file: Path, ids: NDArray[np.int64]) -> None:
 def _load_annotations(file: Path) -> list[Annotation]:
     if not file.is_file():
         raise CalvinFormatError(
-            f"{file} is missing, so there are no task segments; copy it again, make play data again, or "
+            f"{file} is missing, and so is any lang_<model> folder beside it, so there are no task segments; "
+            "copy it again, make play data again, or "
             "set require_annotations: false to pack frames only"
         )
     try:

@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 
 from wam.episodes.calvin_format import EPISODE_IDS_FILE, CalvinFormatError, CalvinSplit
 from wam.episodes.ingest_config import IngestConfig, IngestReport
+from wam.episodes.ingest_plan import plan_ingest
 from wam.episodes.shard import (
     ImageShapes,
     Shard,
     ShardOutcome,
     create_arrays,
     finished_outcome,
+    resize_image,
     write_shard,
     write_table,
 )
@@ -68,6 +70,7 @@ def ingest_split(source: Path, target: Path, config: IngestConfig) -> IngestRepo
     Raises:
         CalvinFormatError: If the folder or a frame is bad (the latter only without quarantine); what can be
             seen without opening frames is checked before any work.
+        DiskTooSmallError: If the store might not fit on the disk.
         FileExistsError: If ``target`` exists and was made from something else.
     """
     split = CalvinSplit(Path(source))
@@ -78,6 +81,7 @@ def ingest_split(source: Path, target: Path, config: IngestConfig) -> IngestRepo
     annotation_faults = _annotation_faults(split, config)
     shapes = _image_shapes(split, reasons, config)
     _prepare_work(job)
+    _announce(job, reasons)
     while True:
         episodes = split_around(split.episodes, np.array(sorted(reasons), np.int64))
         outcomes = _write_shards(job, _frame_ids(episodes), shapes)
@@ -176,6 +180,25 @@ def _prepare_work(job: _Job) -> None:
     shutil.rmtree(job.work, ignore_errors=True)
     (job.work / MARKER_FOLDER).mkdir(parents=True)
     key_file.write_text(key)
+
+
+def _announce(job: _Job, reasons: dict[int, str]) -> None:
+    """Say what packing will take; refuse a disk that is too small."""
+
+    def read(frame_id: int) -> None:
+        try:
+            frame = job.split.read_frame(frame_id)
+        except CalvinFormatError:
+            if not job.config.quarantine:
+                raise
+            return  # it is reported when it is packed
+        resize_image(frame.image_static)
+        resize_image(frame.image_gripper)
+
+    good = np.setdiff1d(job.split.frame_ids, np.array(sorted(reasons), np.int64))
+    done = sum(file.stat().st_size for file in job.work.rglob("*") if file.is_file())
+    workers = job.config.workers or available_workers()
+    plan_ingest(good, read, job.target, workers=workers, done_bytes=done)
 
 
 def _image_shapes(split: CalvinSplit, reasons: dict[int, str], config: IngestConfig) -> ImageShapes:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
@@ -203,7 +204,7 @@ def write_shard(shard: Shard) -> ShardOutcome:
     else:
         rows[PROPRIO] = proprio_from_robot_obs(rows[ROBOT_OBS], shard.rotation_convention)
         _write_rows(shard, rows)
-        outcome = ShardOutcome(key=shard.key(), frame_digests=_frame_digests(rows), bad_frames=[])
+        outcome = ShardOutcome(key=shard.key(), frame_digests=frame_digests(rows), bad_frames=[])
     _write_marker(shard.marker, outcome)
     return outcome
 
@@ -228,8 +229,15 @@ def _fill_row(rows: dict[str, NDArray[Any]], row: int, frame: Frame) -> None:
     rows[SCENE_STATE][row] = frame.scene_obs
 
 
-def _frame_digests(rows: dict[str, NDArray[Any]]) -> str:
-    """One digest per frame over all its values: the digest of a store does not depend on its sharding."""
+def frame_digests(rows: Mapping[str, NDArray[Any]]) -> str:
+    """One digest per frame over all its values: the digest of a store does not depend on its sharding.
+
+    Args:
+        rows: Every array of ``FRAME_ARRAYS``, one row per frame.
+
+    Returns:
+        32 hexadecimal digits per frame, joined.
+    """
     digests = []
     for row in range(len(rows[ACTION])):
         digest = blake2b(digest_size=DIGEST_BYTES)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wam.contracts import PROPRIO_DIM
+from wam.episodes.rotation import RotationConvention
 from wam.episodes.store import EpisodeStore
 
 
@@ -18,6 +19,8 @@ class ProprioStatistics:
     Attributes:
         minimum: ``(18,)`` float32.
         maximum: ``(18,)`` float32, nowhere below ``minimum``.
+        convention: How the rotations in these values were read; whoever makes proprio of robot states for a
+            model with this range must read them alike.
 
     Raises:
         ValueError: If a shape is wrong, a value is not finite or a maximum lies below its minimum.
@@ -25,6 +28,7 @@ class ProprioStatistics:
 
     minimum: NDArray[np.float32]
     maximum: NDArray[np.float32]
+    convention: RotationConvention = "extrinsic"
 
     def __post_init__(self) -> None:
         """Check shapes and order."""
@@ -48,19 +52,27 @@ class ProprioStatistics:
         """Range over all frames of one store (training only) or several (the published choice: both splits).
 
         Raises:
-            ValueError: If there is no store.
+            ValueError: If there is no store, or they read rotations differently.
         """
         if not stores:
             raise ValueError("statistics need at least one episode store, got none")
+        conventions = {store.rotation_convention for store in stores}
+        if len(conventions) > 1:
+            raise ValueError(f"the stores read rotations as {sorted(conventions)}; ingest both alike")
         parts = [cls.from_proprio(store.read("proprio")) for store in stores]
         return cls(
             minimum=np.min([part.minimum for part in parts], axis=0),
             maximum=np.max([part.maximum for part in parts], axis=0),
+            convention=conventions.pop(),
         )
 
-    def to_dict(self) -> dict[str, list[float]]:
+    def to_dict(self) -> dict[str, Any]:
         """JSON-ready values; float32 values survive the round trip exactly."""
-        return {"minimum": self.minimum.tolist(), "maximum": self.maximum.tolist()}
+        return {
+            "minimum": self.minimum.tolist(),
+            "maximum": self.maximum.tolist(),
+            "rotation_convention": self.convention,
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ProprioStatistics":
@@ -69,9 +81,13 @@ class ProprioStatistics:
         Raises:
             ValueError: If a key is missing or unknown, or a value does not fit.
         """
-        if set(values) != {"minimum", "maximum"}:
-            raise ValueError(f"proprio statistics have the keys minimum and maximum, got {sorted(values)}")
+        if set(values) != {"minimum", "maximum", "rotation_convention"}:
+            raise ValueError(
+                "proprio statistics have the keys minimum, maximum and rotation_convention, got "
+                f"{sorted(values)}; run ingest again"
+            )
         return cls(
             minimum=np.asarray(values["minimum"], np.float32),
             maximum=np.asarray(values["maximum"], np.float32),
+            convention=values["rotation_convention"],
         )

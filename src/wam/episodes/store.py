@@ -29,6 +29,7 @@ import zarr
 from numpy.typing import ArrayLike, NDArray
 
 from wam.contracts import IMAGE_SIZE, OPEN_GRIPPER_ACTION
+from wam.episodes.rotation import RotationConvention
 
 FORMAT: Final = "wam-episodes"
 FORMAT_VERSION: Final = 1
@@ -165,6 +166,12 @@ class EpisodeStore:
         """Episodes."""
         return int(self._attributes["num_episodes"])
 
+    @property
+    def rotation_convention(self) -> RotationConvention:
+        """How the rotations in ``proprio`` were read."""
+        convention: RotationConvention = self._attributes["rotation_convention"]
+        return convention
+
     def summary(self) -> dict[str, Any]:
         """JSON-ready root attributes: digest, counts, layout names, rotation convention, ingest report."""
         return dict(self._attributes)
@@ -180,11 +187,15 @@ class EpisodeStore:
             raise KeyError(f"{self.path} has no array {name!r}; it has {sorted(self._group.array_keys())}")
         return found
 
-    def read(self, name: str) -> NDArray[Any]:
-        """One array, whole, in memory.
+    def has_array(self, name: str) -> bool:
+        """Whether the store has an array (``layout`` is the only one that may be absent)."""
+        return isinstance(self._group.get(name), zarr.Array)
+
+    def checked(self, name: str) -> "zarr.Array[Any]":
+        """One array, lazily, once all of its files are known to be there.
 
         Raises:
-            EpisodeStoreError: If its data are damaged.
+            EpisodeStoreError: If a file is lost: Zarr itself would read it as zeros.
         """
         array = self.array(name)
         lost = [key for key in _file_keys(array) if not (self.path / name / key).is_file()]
@@ -193,6 +204,15 @@ class EpisodeStore:
                 f"{self.path}: array {name!r} has lost {len(lost)} of its files, first {lost[0]}; "
                 "run ingest again"
             )
+        return array
+
+    def read(self, name: str) -> NDArray[Any]:
+        """One array, whole, in memory.
+
+        Raises:
+            EpisodeStoreError: If its data are damaged.
+        """
+        array = self.checked(name)
         try:
             return np.asarray(array[...])
         except (OSError, ValueError, RuntimeError) as error:

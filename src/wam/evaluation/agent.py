@@ -8,7 +8,7 @@ Time::
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -17,13 +17,15 @@ from torch import Tensor
 
 from wam.contracts import ACTION_DIM, IMAGE_GRIPPER, IMAGE_STATIC, PROPRIO
 from wam.episodes.proprio import proprio_from_robot_obs
-from wam.episodes.rotation import RotationConvention
 from wam.episodes.shard import resize_image
 from wam.seeding import numpy_generator, torch_generator
 from wam.sim.pool import SimFrames
 from wam.world_model.featurize import start_state
 from wam.world_model.model import WorldModel
 from wam.world_model.state import RSSMState
+
+PrevAction = Literal["executed", "policy"]
+"""Which action the filter takes as the one that led to a frame."""
 
 
 class Policy(Protocol):
@@ -84,7 +86,9 @@ class WorldModelAgent:
         seed: Of the latent samples and the denoising noise.
         deterministic: Whether the policy samples without exploration noise.
         condition: Makes the policy's input; the feature alone as published.
-        convention: Rotation convention of the proprio that the world model was trained on.
+        prev_action: What the filter is told of the action that led to a frame: the one that was
+            ``executed`` (clipped, gripper -1 or +1, as in the recordings), or the ``policy``'s own numbers,
+            as published (docs/published.md, fault B9).
     """
 
     needs_images = True
@@ -99,7 +103,7 @@ class WorldModelAgent:
         seed: int,
         deterministic: bool = True,
         condition: Condition = feature_condition,
-        convention: RotationConvention = "extrinsic",
+        prev_action: PrevAction = "executed",
     ) -> None:
         self._world_model = world_model
         self._policy = policy
@@ -108,7 +112,9 @@ class WorldModelAgent:
         self._seed = seed
         self._deterministic = deterministic
         self._condition = condition
-        self._convention = convention
+        self._prev_action = prev_action
+        self._chunk: NDArray[np.float32]
+        self._observed = 0
         self._generator: torch.Generator
         self._frames: SimFrames
         self._state: RSSMState
@@ -134,12 +140,17 @@ class WorldModelAgent:
         """Sample one chunk for every start from its current feature."""
         cond = self._condition(self._state.feat, self._frames)
         chunk = self._policy.sample(cond, generator=self._generator, deterministic=self._deterministic)
-        return np.asarray(chunk[:, : self.act_steps].float().cpu().numpy(), np.float32)
+        self._chunk = np.asarray(chunk[:, : self.act_steps].float().cpu().numpy(), np.float32)
+        self._observed = 0
+        return self._chunk
 
     @torch.no_grad()
     def observe(self, frames: SimFrames, action: NDArray[np.float32], active: NDArray[np.bool_]) -> None:
-        """One posterior step with the executed action as ``prev_action``, for the starts still running."""
+        """One posterior step with the action that led to the frames, for the starts still running."""
         self._frames = frames
+        if self._prev_action == "policy":
+            action = self._chunk[:, self._observed]
+        self._observed += 1
         world_model, state = self._world_model, self._state
         noise = world_model.noise(len(active), generator=self._generator)
         rows = torch.from_numpy(np.flatnonzero(active)).to(self._device)
@@ -156,7 +167,7 @@ class WorldModelAgent:
             raise ValueError(
                 "a world-model agent needs rendered frames; reset and step the pool with render=True"
             )
-        proprio = proprio_from_robot_obs(frames.robot_obs[rows], self._convention)
+        proprio = proprio_from_robot_obs(frames.robot_obs[rows], self._world_model.rotation_convention)
         return {
             IMAGE_STATIC: self._images(frames.image_static[rows]),
             IMAGE_GRIPPER: self._images(frames.image_gripper[rows]),

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wam.demonstrations.control_conditions import ControlKind, control_condition
-from wam.episodes.rotation import RotationConvention
 from wam.episodes.statistics import ProprioStatistics
 from wam.evaluation.agent import Policy, StateAgent
 from wam.evaluation.rollout import MAX_STEPS, RolloutResult
@@ -45,15 +44,12 @@ def make_control_agent(
     *,
     act_steps: int,
     seed: int,
-    convention: RotationConvention = "extrinsic",
 ) -> StateAgent:
     """An agent for rollouts from exactly these starts (a privileged policy is told their layouts)."""
     layout = stack_layouts(starts)
 
     def condition(frames: SimFrames) -> NDArray[np.float32]:
-        return control_condition(
-            kind, frames.robot_obs, frames.scene_state, layout, statistics, convention=convention
-        )
+        return control_condition(kind, frames.robot_obs, frames.scene_state, layout, statistics)
 
     return StateAgent(policy, condition, act_steps=act_steps, seed=seed)
 

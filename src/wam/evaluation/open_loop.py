@@ -15,6 +15,7 @@ from torch import Tensor
 from wam.contracts import IMAGE_GRIPPER, IMAGE_STATIC, IS_FIRST, OPEN_GRIPPER_ACTION, PREV_ACTION
 from wam.episodes.sampler import gather_batch
 from wam.episodes.store import Episodes
+from wam.evaluation.perceptual import PerceptualConfig, PerceptualScores
 from wam.evaluation.video_metrics import psnr, ssim
 from wam.nn.conv import denormalise_image, normalise_image
 from wam.parallel.progress import progress
@@ -36,7 +37,8 @@ class OpenLoopQuality:
             over sequences and both cameras and its spread ``_std`` over sequences, and the mean per
             camera, ``psnr_image_static`` and so on.
         summary: ``psnr_mean``, ``psnr_std``, ``ssim_mean``, ``ssim_std`` over sequences, each sequence
-            averaged over steps and cameras, as the paper reports them.
+            averaged over steps and cameras, as the paper reports them; ``lpips_mean``, ``lpips_std`` and
+            ``fvd`` where their networks were given.
         frame_id: First frame of each sequence, ``(sequences,)``.
         real: Recorded frames of the first sequences, static camera left of gripper camera,
             ``(shown, steps, 64, 128, 3)`` bytes.
@@ -68,6 +70,7 @@ def open_loop_quality(
     context_frames: int = 1,
     start_repeats: int = 1,
     shown: int = 4,
+    perceptual: PerceptualConfig | None = None,
 ) -> OpenLoopQuality:
     """Measure imagination against held-out sequences.
 
@@ -80,12 +83,14 @@ def open_loop_quality(
         context_frames: Real frames that the model sees first, at least 1; published 1.
         start_repeats: How often it sees the first of them.
         shown: Sequences whose frames are kept for pictures.
+        perceptual: Weight files of LPIPS and FVD; what has none is left out of the summary.
 
     Raises:
         ValueError: If there are fewer such sequences than asked for.
     """
     rows = choose_sequences(episodes, sequences, context_frames + steps, seed)
     runner = _Runner(model, episodes, context_frames, start_repeats)
+    networks = PerceptualScores(perceptual or PerceptualConfig(), model.device)
     scores: dict[tuple[str, str], list[NDArray[np.float64]]] = {}
     real, imagined = [], []
     with progress(len(rows), "open-loop quality", "sequence") as bar:
@@ -95,13 +100,16 @@ def open_loop_quality(
             recorded = runner.recorded(piece)
             for key, values in _score(predicted, recorded).items():
                 scores.setdefault(key, []).append(values)
+            networks.add(predicted, recorded)
             if place < shown:
                 imagined.append(_side_by_side(predicted))
                 real.append(_side_by_side(recorded))
             bar.update(len(piece))
     by_step, summary = _summarise({key: np.concatenate(parts) for key, parts in scores.items()})
     shown_frames = (np.concatenate(frames)[:shown] for frames in (real, imagined))
-    return OpenLoopQuality(by_step, summary, episodes.frame_id[rows[:, 0]], *shown_frames)
+    return OpenLoopQuality(
+        by_step, summary | networks.summary(), episodes.frame_id[rows[:, 0]], *shown_frames
+    )
 
 
 def choose_sequences(episodes: Episodes, count: int, length: int, seed: int) -> NDArray[np.int64]:

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wam.contracts import ACTION_DIM
-from wam.evaluation.agent import Agent, Policy, WorldModelAgent
+from wam.evaluation.agent import Agent, Policy, PrevAction, WorldModelAgent
 from wam.parallel.progress import progress
 from wam.sim.pool import SimFrames, SimPool
 from wam.tasks.predicates import succeeded
 from wam.tasks.starts import Start
+from wam.tasks.table import TASK_NAMES, Task
 from wam.tasks.table import task as task_called
 from wam.world_model.model import WorldModel
 
@@ -142,7 +143,7 @@ def rollout(
             frames = pool.step(action, active=active, render=render)
             steps += active
             recorder.add(frames, active)
-            solved = active & succeeded(oracle, origin, frames.scene_state)
+            solved = active & _judged(oracle, origin, frames)
             success |= solved
             active &= ~solved
             bar.update()
@@ -150,6 +151,13 @@ def rollout(
                 break
             agent.observe(frames, action, active)
     return RolloutResult(success, steps, recorder.videos())
+
+
+def _judged(task: Task, origin: NDArray[np.float64], frames: SimFrames) -> NDArray[np.bool_]:
+    """Who has solved the task (n,): by the simulator's own oracle where it has one, else by scene states."""
+    if frames.solved is not None:
+        return frames.solved[:, TASK_NAMES.index(task.name)]
+    return succeeded(task, origin, frames.scene_state)
 
 
 def make_evaluator(
@@ -162,6 +170,7 @@ def make_evaluator(
     start_repeats: int,
     seed: int,
     max_steps: int = MAX_STEPS,
+    prev_action: PrevAction = "executed",
 ) -> Callable[[Policy], dict[str, float]]:
     """The callable that fine-tuning evaluates with: the same episodes again for every policy it is given.
 
@@ -174,6 +183,7 @@ def make_evaluator(
         start_repeats: Times the first frame is filtered before the first decision.
         seed: Of latent samples and denoising noise; the same in every call.
         max_steps: Control steps at most.
+        prev_action: As the agent's.
 
     Returns:
         A function of a policy that gives ``success`` (rate, in [0, 1]) and ``steps`` (mean).
@@ -181,7 +191,12 @@ def make_evaluator(
 
     def evaluate(policy: Policy) -> dict[str, float]:
         agent = WorldModelAgent(
-            world_model, policy, act_steps=act_steps, start_repeats=start_repeats, seed=seed
+            world_model,
+            policy,
+            act_steps=act_steps,
+            start_repeats=start_repeats,
+            seed=seed,
+            prev_action=prev_action,
         )
         result = rollout(pool, starts, task, agent, max_steps=max_steps, description=f"evaluate {task}")
         return {"success": result.success_rate, "steps": float(result.steps.mean())}

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from wam.contracts import CONTROL_HZ
 
@@ -19,6 +19,8 @@ BORDER: Final = 4
 """Border in pixels of the enlarged picture, green or red."""
 LABEL_HEIGHT: Final = 14
 """Height in pixels of the line of text under a clip."""
+STRIP_FONT_SIZE: Final = 24
+"""Pixels; a page shows strips at half their size."""
 HOLD_S: Final = 1.0
 """Seconds that the last frame stays before a clip starts again."""
 
@@ -118,12 +120,13 @@ def strip_bytes(
     shown = list(range(len(rows[0]))) if columns is None else list(columns)
     picture = np.concatenate([np.concatenate(list(row[shown]), axis=1) for row in rows], axis=0)
     picture = enlarge(picture, 2)
-    margin = 8 + 6 * max((len(text) for text in labels), default=-1) if labels else 0
+    font = ImageFont.load_default(STRIP_FONT_SIZE)
+    margin = 16 + max((int(font.getlength(text)) for text in labels), default=-16)
     page = Image.new("RGB", (picture.shape[1] + margin, picture.shape[0]), (255, 255, 255))
     page.paste(Image.fromarray(picture), (margin, 0))
     for index, text in enumerate(labels):
-        top = (index * 2 + 1) * picture.shape[0] // (2 * len(rows)) - 6
-        ImageDraw.Draw(page).text((4, top), text, fill=(0, 0, 0))
+        middle = (index * 2 + 1) * picture.shape[0] // (2 * len(rows))
+        ImageDraw.Draw(page).text((4, middle), text, fill=(31, 41, 51), font=font, anchor="lm")
     file = io.BytesIO()
     page.save(file, format="PNG", optimize=True)
     return file.getvalue()

@@ -1,17 +1,16 @@
-"""Image and video similarity: what can be computed, and how to get what cannot."""
+"""Image similarity that needs no network, and what to say where one is missing."""
 
 from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 NOT_AVAILABLE: Mapping[str, str] = {
-    "lpips": "not available: needs weights of AlexNet or VGG, which cannot be shipped; see docs/metrics.md",
-    "fvd": "not available: needs weights of the I3D network, which cannot be shipped; see docs/metrics.md",
+    "lpips": "not available: name its weight files in open_loop.perceptual (docs/metrics.md)",
+    "fvd": "not available: name its weight file in open_loop.perceptual (docs/metrics.md)",
 }
-"""Metrics that need network weights; nothing else is ever reported under their names."""
+"""What stands where a metric's network is missing; nothing else is ever reported under its name."""
 
 
 def psnr(predicted: Float[Tensor, "N 3 h w"], target: Float[Tensor, "N 3 h w"]) -> Float[Tensor, " N"]:
@@ -21,6 +20,9 @@ def psnr(predicted: Float[Tensor, "N 3 h w"], target: Float[Tensor, "N 3 h w"]) 
         predicted: In [-1, 1]; values outside are clipped.
         target: In [-1, 1].
     """
+    # imported here: TorchMetrics takes a third of the time in which every `kedro` command starts
+    from torchmetrics.functional.image import peak_signal_noise_ratio  # noqa: PLC0415
+
     ratio: Tensor = peak_signal_noise_ratio(
         _to_unit(predicted), _to_unit(target), data_range=1.0, reduction="none", dim=(1, 2, 3)
     )
@@ -34,6 +36,8 @@ def ssim(predicted: Float[Tensor, "N 3 h w"], target: Float[Tensor, "N 3 h w"]) 
         predicted: In [-1, 1]; values outside are clipped.
         target: In [-1, 1].
     """
+    from torchmetrics.functional.image import structural_similarity_index_measure  # noqa: PLC0415 - as above
+
     values = structural_similarity_index_measure(
         _to_unit(predicted), _to_unit(target), data_range=1.0, reduction="none"
     )

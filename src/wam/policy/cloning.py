@@ -2,9 +2,10 @@
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -13,12 +14,20 @@ from torch import Tensor, nn
 
 from wam.contracts import LossOutput, config_to_dict
 from wam.nn.linear_init import fan_in_uniform_
-from wam.policy.config import CloningConfig, DiffusionConfig
+from wam.policy.config import (
+    PUBLISHED_CYCLE_EPOCHS,
+    PUBLISHED_EMA_EVERY_EPOCHS,
+    PUBLISHED_EMA_START_EPOCH,
+    PUBLISHED_WARMUP_EPOCHS,
+    CloningConfig,
+    DiffusionConfig,
+)
 from wam.policy.diffusion import DiffusionPolicy
 from wam.policy.windows import chunk_windows
 from wam.seeding import numpy_generator, torch_generator
 from wam.training.checkpoint import Checkpoint
 from wam.training.loop import TrainingResult, train
+from wam.training.optim import cycle_rate_at
 
 ACTION_TOLERANCE = 1e-4
 """How far an expert action may leave [-1, 1] by rounding."""
@@ -158,6 +167,7 @@ def clone_policy(
     seed: int,
     work_dir: Path | None = None,
     device: torch.device | str = "cpu",
+    stop_after: int | None = None,
     description: str = "behavior cloning",
     prefix: str = "",
 ) -> CloneResult:
@@ -170,6 +180,7 @@ def clone_policy(
         seed: Seed of weights, batches and noise.
         work_dir: Scratch folder to resume from; None keeps nothing.
         device: Where to train; the policies are returned on the CPU.
+        stop_after: End after this many steps although more are planned.
         description: Shown at the progress bar.
         prefix: Put before the names of published metrics.
 
@@ -192,8 +203,8 @@ def clone_policy(
         steps=cloning.steps or (cloning.epochs or 0) * passes,
         optimizer=cloning.optimizer,
         ema_decay=cloning.ema_decay,
-        ema_every=cloning.ema_every_steps,
-        ema_start=cloning.ema_start_step,
+        **_cadence(cloning, passes),
+        stop_after=stop_after,
         work_dir=work_dir,
         description=description,
         key=Checkpoint("cloning", data, pages).digest if work_dir else "",
@@ -204,3 +215,28 @@ def clone_policy(
     if training.ema_weights is not None:
         averaged.load_state_dict(training.ema_weights)
     return CloneResult(policy=averaged, raw_policy=raw, training=training)
+
+
+class _Cadence(TypedDict):
+    """When the average and the step size move, for the training loop."""
+
+    ema_every: int
+    ema_start: int
+    rate: Callable[[int], float] | None
+
+
+def _cadence(page: CloningConfig, passes: int) -> _Cadence:
+    """The cadence of a page, for ``passes`` gradient steps an epoch."""
+    if page.cadence == "step":
+        return _Cadence(ema_every=page.ema_every_steps, ema_start=page.ema_start_step, rate=None)
+    return _Cadence(
+        ema_every=PUBLISHED_EMA_EVERY_EPOCHS * passes,
+        ema_start=PUBLISHED_EMA_START_EPOCH * passes,
+        rate=lambda step: cycle_rate_at(
+            step // passes,
+            peak=page.optimizer.learning_rate,
+            floor=page.optimizer.final_learning_rate,
+            warmup=PUBLISHED_WARMUP_EPOCHS,
+            cycle=PUBLISHED_CYCLE_EPOCHS,
+        ),
+    )

@@ -1,9 +1,20 @@
 """Configuration pages of the diffusion policy and of behavior cloning."""
 
+from typing import Final, Literal
+
 from pydantic import Field, model_validator
 
 from wam.contracts import ACTION_DIM, config
 from wam.training.config import OptimizerConfig
+
+PUBLISHED_WARMUP_EPOCHS: Final = 100
+"""Epochs of linear growth in the public code (docs/published.md, fault B12)."""
+PUBLISHED_CYCLE_EPOCHS: Final = 10_000
+"""Epochs of the first cosine cycle; runs of 5,000 end half way, at 5.6e-5."""
+PUBLISHED_EMA_EVERY_EPOCHS: Final = 10
+"""Epochs between updates of the averaged weights."""
+PUBLISHED_EMA_START_EPOCH: Final = 20
+"""Epoch from which weights are averaged; until then the average is a copy."""
 
 
 @config
@@ -65,6 +76,11 @@ class CloningConfig:
     """Gradient steps between updates of the average; every 10 epochs published (fault B12)."""
     ema_start_step: int = Field(default=0, ge=0)
     """Until this step the average is a copy of the weights; epoch 20 published."""
+    cadence: Literal["step", "published"] = "step"
+    """When step size and average move: at every gradient step, as ``optimizer``, ``ema_every_steps`` and
+    ``ema_start_step`` say, or "published" (fault B12): by epochs, the step size along the first half of a
+    cosine of 10,000 epochs after 100 of growth from ``final_learning_rate``, the average every 10 epochs from
+    epoch 20. Of the pages named it then uses the two rates alone, and it needs ``epochs``."""
     pad_segment_end: bool = False
     """Also use windows that run over a segment's end, repeating its last action; off as published."""
 
@@ -72,4 +88,9 @@ class CloningConfig:
     def _one_length(self) -> "CloningConfig":
         if (self.steps is None) == (self.epochs is None):
             raise ValueError(f"give either steps or epochs, got steps={self.steps}, epochs={self.epochs}")
+        if self.cadence == "published" and not 0 < (self.epochs or 0) <= PUBLISHED_CYCLE_EPOCHS:
+            raise ValueError(
+                f"cadence published needs epochs between 1 and the {PUBLISHED_CYCLE_EPOCHS} of its cycle, "
+                f"got epochs={self.epochs}; set epochs, or cadence to step"
+            )
         return self

@@ -23,3 +23,15 @@ def policy_from_checkpoint(checkpoint: Checkpoint) -> Policy:
         f"a checkpoint of kind {checkpoint.kind!r} holds no policy; "
         f"expected {diffusion.KIND!r} or {fine_tuned.KIND!r}"
     )
+
+
+def behavior_digest(policy: Policy) -> str:
+    """The same for two policies that choose the same actions from the same conditions and seeds.
+
+    A fine-tuned policy whose actor is still the copy it began as acts like its base.
+    """
+    if isinstance(policy, FineTunedPolicy):
+        base = policy.base.to_checkpoint().digest
+        if policy.actor.to_checkpoint().digest == base:
+            return base
+    return policy.to_checkpoint().digest

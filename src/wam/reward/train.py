@@ -105,6 +105,7 @@ def train_classifier(
     seed: int,
     work_dir: Path | None = None,
     device: torch.device | str = "cpu",
+    stop_after: int | None = None,
     description: str = "reward classifier",
     prefix: str = "",
 ) -> tuple[RewardClassifier, TrainingResult]:
@@ -118,6 +119,7 @@ def train_classifier(
         seed: Seed of weights and batches.
         work_dir: Scratch folder to resume from; None keeps nothing.
         device: Where to train; the classifier is returned on the CPU.
+        stop_after: End after this many steps although more are planned.
         description: Shown at the progress bar.
         prefix: Put before the names of published metrics.
 
@@ -149,6 +151,7 @@ def train_classifier(
         objective,
         steps=training.steps or (training.epochs or 0) * math.ceil(len(feat) / training.batch),
         optimizer=training.optimizer,
+        stop_after=stop_after,
         work_dir=work_dir,
         description=description,
         key=key,

@@ -77,7 +77,10 @@ class PPOConfig:
     update_epochs: int = Field(default=10, gt=0)
     """Passes over an iteration's samples."""
     minibatch: int = Field(default=7500, gt=0)
-    """Samples (decision x denoising step) per gradient step; fewer than twice as many are taken at once."""
+    """``minibatch_of`` per gradient step; fewer than twice as many are taken at once."""
+    minibatch_of: Literal["samples", "decisions"] = "samples"
+    """What ``minibatch`` counts: samples (decision x denoising step), or decisions with all their denoising
+    steps, which is published: with 1,800 decisions 7,500 always means the whole batch (fault B11)."""
     value_coef: float = Field(default=0.5, ge=0)
     """Weight of the squared value error."""
     target_kl: float | None = Field(default=1.0, gt=0)
@@ -116,6 +119,12 @@ class PPOConfig:
         if self.clip_base > self.clip_coef:
             raise ValueError(f"clip_base {self.clip_base} is above clip_coef {self.clip_coef}; swap them")
         return self
+
+    @property
+    def minibatch_samples(self) -> int:
+        """Samples (decision x denoising step) per gradient step."""
+        per_entry = self.ft_denoising_steps if self.minibatch_of == "decisions" else 1
+        return self.minibatch * per_entry
 
     def decisions(self, act_steps: int) -> int:
         """Decisions of one environment in one iteration, for a policy that executes ``act_steps`` of a chunk.

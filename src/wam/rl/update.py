@@ -94,7 +94,7 @@ class Learner:
         if train_actor:
             self._regularizer.prepare(targets.cond, targets.chain, generator)
         rows: list[dict[str, float]] = []
-        steps, size = self.config.ft_denoising_steps, self.config.minibatch
+        steps, size = self.config.ft_denoising_steps, self.config.minibatch_samples
         epochs = 0
         while epochs < self.config.update_epochs:
             for batch in minibatches(len(targets.cond), steps, size, generator):

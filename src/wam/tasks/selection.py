@@ -39,12 +39,17 @@ class SelectionConfig:
 
     Attributes:
         demos: Demonstrations per task; 50 as published.
+        demo_draw: Which of a task's training segments: ``published`` draws with one legacy NumPy stream of
+            seed 42 over the tasks in the order of the table, so that each draw depends on the number of
+            segments of the tasks before it; ``own`` draws with ``seed`` and the task's name alone.
         test_starts: Test starts per task; 29 on our table, None takes all (CALVIN D: 29 to 33).
-        selection_starts: Selection starts per task.
+        selection_starts: Selection starts per task. With 0 no validation episode is set aside for them, and
+            all give test starts, as published.
         seed: Seed of the draw of test and selection starts where there are more than needed.
     """
 
     demos: Annotated[int, Field(ge=1)] = 50
+    demo_draw: Literal["published", "own"] = "published"
     test_starts: Annotated[int, Field(ge=1)] | None = 29
     selection_starts: Annotated[int, Field(ge=0)] = 10
     seed: Annotated[int, Field(ge=0)] = 0
@@ -93,7 +98,7 @@ def select_experts(
         "training": _locate(training, training_annotations, "training"),
         "validation": _locate(validation, validation_annotations, "validation"),
     }
-    demos = _draw_demos(pool["training"], config.demos)
+    demos = _draw_demos(pool["training"], config)
     held_out = _held_out(pool["validation"], config)
     experts: pd.DataFrame = pd.concat([demos, held_out], ignore_index=True)[list(EXPERT_COLUMNS)]
     return experts
@@ -126,19 +131,23 @@ def _locate(episodes: Episodes, annotations: Sequence[Annotation], split: str) -
     return located
 
 
-def _draw_demos(pool: pd.DataFrame, demos: int) -> pd.DataFrame:
-    """The published draw: one legacy NumPy stream of seed 42 over the tasks in table order."""
+def _draw_demos(pool: pd.DataFrame, config: SelectionConfig) -> pd.DataFrame:
+    """The demonstrations of every task, in the order drawn."""
     stream = np.random.RandomState(PUBLISHED_DRAW_SEED)
     parts = []
     for name in TASK_NAMES:
         mine = pool[pool["task"] == name]
-        _require(len(mine), demos, name, "training segments", "demos")
-        parts.append(mine.iloc[stream.choice(len(mine), demos, replace=False)])
+        _require(len(mine), config.demos, name, "training segments", "demos")
+        source: np.random.RandomState | np.random.Generator = stream
+        if config.demo_draw == "own":
+            source = numpy_generator(config.seed, "demos", name)
+        parts.append(mine.iloc[source.choice(len(mine), config.demos, replace=False)])
     return pd.concat(parts, ignore_index=True).assign(role="demo")
 
 
 def _held_out(pool: pd.DataFrame, config: SelectionConfig) -> pd.DataFrame:
     for_selection = pool["source_episode"].map(is_selection_episode).to_numpy(bool)
+    for_selection = for_selection & (config.selection_starts > 0)
     parts = []
     for name in TASK_NAMES:
         mine = (pool["task"] == name).to_numpy()

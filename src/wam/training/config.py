@@ -1,5 +1,6 @@
 """Configuration page of the optimiser."""
 
+import math
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -20,6 +21,10 @@ class OptimizerConfig:
         betas: Decay of the running means of gradient and squared gradient.
         eps: Added to the root of the mean squared gradient.
         grad_clip_norm: Largest norm of the whole gradient; absent means no clipping.
+        clip_loss_scale: Loss scale that the gradient still carries when it is clipped, so that it is cut at
+            ``grad_clip_norm`` divided by it. 1 cuts the gradient itself; the public code clips before it
+            unscales (docs/published.md, fault B1), with a scale that moves and is not recorded (PyTorch
+            starts at 65536).
     """
 
     learning_rate: float = Field(gt=0)
@@ -30,6 +35,12 @@ class OptimizerConfig:
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = Field(default=1e-8, gt=0)
     grad_clip_norm: float | None = Field(default=None, gt=0)
+    clip_loss_scale: float = Field(default=1.0, ge=1)
+
+    @property
+    def clip_limit(self) -> float:
+        """Norm at which the gradient is cut; infinite without clipping."""
+        return math.inf if self.grad_clip_norm is None else self.grad_clip_norm / self.clip_loss_scale
 
     @model_validator(mode="after")
     def _final_below_peak(self) -> "OptimizerConfig":

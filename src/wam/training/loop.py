@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -75,6 +76,8 @@ def train(
     ema_decay: float | None = None,
     ema_every: int = 1,
     ema_start: int = 0,
+    rate: Callable[[int], float] | None = None,
+    stop_after: int | None = None,
     work_dir: Path | None = None,
     checkpoint_every: int = 1000,
     log_every: int = 50,
@@ -97,6 +100,8 @@ def train(
         ema_decay: Of the running mean of the weights; absent means none.
         ema_every: Steps between updates of the mean.
         ema_start: Steps after which averaging begins; until then the mean is a copy of the weights.
+        rate: Step size of each optimisation step; absent, the optimiser's page says it.
+        stop_after: End after this many steps although more are planned: a trial of a long run.
         work_dir: Folder for checkpoints; absent means none are written.
         checkpoint_every: Steps between checkpoints, rounded up to a multiple of ``log_every``.
         log_every: Steps averaged into one point of the curves; only then does the device wait.
@@ -111,7 +116,9 @@ def train(
     """
     if next(objective.modules().parameters()).device.type == "cpu":
         keep_freed_memory()
-    run = _Run(objective, steps, optimizer, ema_decay, key, ema_every=ema_every, ema_start=ema_start)
+    rate = rate or partial(learning_rate_at, optimizer, steps=steps)
+    run = _Run(objective, optimizer, rate, ema_decay, key, ema_every=ema_every, ema_start=ema_start)
+    steps = min(steps, stop_after or steps)
     if work_dir is not None:
         run.resume(work_dir, description)
     checkpoint_every, validate_every = (
@@ -149,8 +156,8 @@ class _Run:
     def __init__(
         self,
         objective: Objective,
-        steps: int,
         page: OptimizerConfig,
+        rate: Callable[[int], float],
         ema_decay: float | None,
         key: str,
         *,
@@ -158,8 +165,8 @@ class _Run:
         ema_start: int,
     ) -> None:
         self.objective = objective
-        self.steps = steps
         self.page = page
+        self.rate = rate
         self.key = key
         self.ema_every = ema_every
         self.ema_start = ema_start
@@ -172,14 +179,13 @@ class _Run:
 
     def advance(self) -> None:
         """One optimisation step; never waits for the device."""
-        rate = learning_rate_at(self.page, self.step, self.steps)
+        rate = self.rate(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         loss, figures = self.objective.loss(self.step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        limit = self.page.grad_clip_norm if self.page.grad_clip_norm is not None else math.inf
-        norm = nn.utils.clip_grad_norm_(self.parameters, limit)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.page.clip_limit)
         self.optimizer.step()
         if self.ema and (self.step + 1) % self.ema_every == 0:
             self.ema.update(copy=self.step < self.ema_start)
@@ -218,7 +224,7 @@ class _Run:
         state = load_state(work_dir, self.key)
         if state is None:
             return
-        logger.info("%s: going on after step %d of %d", description, state.step, self.steps)
+        logger.info("%s: going on after step %d", description, state.step)
         self.step, self.history = state.step, state.history
         self.objective.modules().load_state_dict(state.tensors["model"])
         load_optimizer_tensors(self.optimizer, state.tensors.get("optimizer", {}))

@@ -1,7 +1,6 @@
 """Train a world model and measure how well it predicts."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ def train_world_model(
     work_dir: Path,
 ) -> tuple[Checkpoint, pd.DataFrame]:
     """Train one row of the table of world models; returns its weights and curves."""
-    config = replace(config, losses=replace(config.losses, action_coef=row.action_coef))
+    config, training = row.applied(config, training)
     statistics = ProprioStatistics.from_dict(proprio_statistics)
     model = WorldModel(config, statistics, seed=seed).to(resolve_device(compute.device))
     validate = None
@@ -46,6 +45,7 @@ def train_world_model(
         WorldModelObjective(model, training_episodes.load(), training, seed=seed),
         steps=training.steps,
         optimizer=training.optimizer,
+        stop_after=compute.stop_after,
         work_dir=work_dir,
         checkpoint_every=training.checkpoint_every,
         log_every=training.log_every,
@@ -74,6 +74,7 @@ def measure_open_loop(
         seed=seed,
         context_frames=config.context_frames,
         shown=config.shown,
+        perceptual=config.perceptual,
     )
     summary = {"stage": "open_loop", "task": "all", **quality.summary}
     return quality.by_step, summary, pictures(quality)

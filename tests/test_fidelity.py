@@ -1,0 +1,131 @@
+"""What docs/fidelity.md says is so: settings exist, world models differ as printed, numbers follow."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_configuration import ENVIRONMENTS, ROOT, pages_of
+
+from wam.contracts import config_to_dict
+from wam.pipelines.pages import check_pages
+from wam.pipelines.world_model.differences import differing_settings, settings_markdown
+
+FIDELITY = (ROOT / "docs/fidelity.md").read_text()
+ACTION_COEF = ("world_model.losses.action_coef", 1000.0, 0.0)
+
+
+def differences(pages: dict[str, Any]) -> list[tuple[Any, ...]]:
+    return differing_settings(pages["world_models"], pages["world_model"], pages["world_model_training"])
+
+
+@pytest.mark.parametrize("environment", [name for name in ENVIRONMENTS if name != "paper"])
+def test_world_models_differ_in_the_head_alone(environment: str) -> None:
+    assert differences(pages_of(environment)) == [ACTION_COEF]
+
+
+def test_in_paper_they_differ_as_printed() -> None:
+    pages = pages_of("paper")
+    table = differences(pages)
+    assert table == [
+        ACTION_COEF,
+        ("world_model.losses.kl_coef", 3.0, 0.3),
+        ("world_model_training.batch", 500, 50),
+        ("world_model_training.steps", 230_000, 2_000_000),
+    ]
+    assert settings_markdown(pages["world_models"], table) in FIDELITY
+
+
+def test_a_row_with_a_setting_that_its_page_has_not_is_named() -> None:
+    with pytest.raises(ValueError, match="bacth"):
+        check_pages(pages_of("smoke", world_models={"diwa": {"world_model_training": {"bacth": 3}}}))
+
+
+def test_checkpoints_need_starts_to_be_chosen_on() -> None:
+    with pytest.raises(ValueError, match=r"evaluation.checkpoints_on to test"):
+        check_pages(pages_of("smoke", selection={"selection_starts": 0}))
+
+
+def test_every_named_setting_exists() -> None:
+    """Settings are written `page.setting`, alone or with the value that the text is about."""
+    pages = pages_of("paper")
+    tops = "|".join(sorted(pages))
+    named = re.findall(rf"`((?:{tops})(?:\.\w+)+)(?:: ([^`]+))?`", FIDELITY)
+    assert len(named) > 40
+    for name, _ in named:
+        lookup(pages, name)
+
+
+@pytest.mark.parametrize(("environment", "column"), [("base", 3), ("paper", 4)])
+def test_what_the_tables_say_is_configured(environment: str, column: int) -> None:
+    """A cell that names a setting with a value states what the environment's configuration says."""
+    pages = pages_of(environment)
+    stated = 0
+    for line in FIDELITY.splitlines():
+        cells = line.strip().strip("|").split(" | ")
+        for name, value in re.findall(r"`([\w.]+): ([^`]+)`", cells[column] if len(cells) == COLUMNS else ""):
+            assert str(lookup(pages, name)) == value, line
+            stated += 1
+    assert stated > 20
+
+
+COLUMNS = 6
+
+
+def lookup(pages: dict[str, Any], name: str) -> Any:
+    top, *rest = name.split(".")
+    found = pages[top]
+    found = found if isinstance(found, dict | list | int | str | None) else config_to_dict(found)
+    for part in rest:
+        found = found if isinstance(found, dict) else config_to_dict(found)
+        assert part in found, f"{name}: {part} is none of {sorted(found)}"
+        found = found[part]
+    return found
+
+
+@pytest.mark.parametrize("fault", range(1, 19))
+def test_every_fault_has_a_row(fault: int) -> None:
+    assert re.search(rf"^\| B{fault}\b", FIDELITY, re.MULTILINE)
+
+
+def test_the_published_loop_gives_our_counts() -> None:
+    """Turns 0 to 800, every 25th only evaluates: trained turns before each evaluation are ours."""
+    page = pages_of("paper")["ppo"]
+    trained, evaluated = 0, []
+    for turn in range(801):
+        if turn % 25 == 0:
+            evaluated.append(trained)
+        else:
+            trained += 1
+    assert trained == page.iterations == 768
+    ours = [n for n in range(page.iterations + 1) if n % page.eval_every == 0 or n == page.iterations]
+    assert ours == evaluated
+    assert len(ours) == 33
+
+
+def test_volume_of_ppo_follows() -> None:
+    pages = pages_of("paper")
+    page, policy = pages["ppo"], pages["policy"]
+    decisions = page.decisions(policy.act_steps)
+    assert decisions == 36
+    assert page.envs * decisions == 1_800
+    assert page.envs * decisions * page.ft_denoising_steps == 18_000
+    assert page.iterations * page.envs * decisions * policy.act_steps == 5_529_600
+    assert page.minibatch_samples > 18_000 // 2, "the whole batch at once"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "conf/paper").glob("parameters*.yml")), ids=lambda p: p.name)
+def test_every_published_value_names_its_source(path: Path) -> None:
+    unsourced = re.compile(r"ours|last and best|docs/fidelity.md")
+    for line in path.read_text().splitlines():
+        value, _, comment = line.partition(" #")
+        if path.name in OWN_PAGES or not re.search(r": \S", value):
+            continue
+        if re.search(r": (null|0|3.0e-4|1.0e-6)$", value.rstrip()) and not comment:
+            continue  # named by its neighbour: the other unit of length, the rate of a constant schedule
+        if re.match(r" +(validate_every|checkpoint_every)", value):
+            continue  # when we look, not what is trained
+        assert re.search(r"WAM paper|DiWA|not published", comment) or unsourced.search(comment), line
+
+
+OWN_PAGES = ("parameters.yml", "parameters_reporting.yml")
