@@ -11,7 +11,7 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import find_run_command
 from kedro.framework.startup import bootstrap_project
 
-from wam.cli import concurrent_nodes, run
+from wam.cli import concurrent_nodes, prune, run
 
 ROOT = Path(__file__).parents[1]
 
@@ -90,3 +90,19 @@ def test_nonsense_is_refused(tmp_path: Path, value: str) -> None:
     (tmp_path / "base" / "globals.yml").write_text(f"concurrent_nodes: {value}\n")
     with pytest.raises(ClickException, match="whole number above 0"):
         concurrent_nodes(str(tmp_path), None)
+
+
+def test_prune_lists_and_deletes_only_when_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(ROOT)
+    for version in ("run1", "run2"):
+        folder = tmp_path / "06_models/model" / version
+        folder.mkdir(parents=True)
+        (folder / "record.json").write_text(f'{{"digest": "{version}", "bytes": 2000000}}')
+    options = ["--data-root", str(tmp_path), "--keep", "1"]
+    listed = CliRunner().invoke(prune, options, catch_exceptions=False).output
+    assert "2.0 MB  06_models/model/run1" in listed
+    assert "1 versions, 2.0 MB" in listed
+    assert "would be deleted" in listed
+    assert (tmp_path / "06_models/model/run1").exists()
+    CliRunner().invoke(prune, [*options, "--delete"], catch_exceptions=False)
+    assert [path.name for path in (tmp_path / "06_models/model").iterdir()] == ["run2"]

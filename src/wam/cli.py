@@ -1,4 +1,4 @@
-"""The project's own ``kedro run``: Kedro's command, with several nodes at once unless a runner is named."""
+"""Commands of the project: ``kedro run`` with several nodes at once, ``kedro prune`` for old versions."""
 
 import os
 from pathlib import Path
@@ -10,6 +10,8 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import CONTEXT_SETTINGS
 from kedro.framework.project import settings
 from kedro.utils import find_kedro_project
+
+from wam.datasets.prune import prunable, remove, stored_versions
 
 
 @click.group(context_settings=CONTEXT_SETTINGS, name="wam")
@@ -39,15 +41,40 @@ def concurrent_nodes(conf_source: str | None, env: str | None) -> int:
     Raises:
         click.ClickException: If it is not a whole number above 0.
     """
+    nodes = _globals(conf_source, env).get("concurrent_nodes", 1)
+    if type(nodes) is not int or nodes < 1:  # a bool is no number here
+        raise click.ClickException(
+            f"concurrent_nodes in globals.yml is {nodes!r}; it must be a whole number above 0"
+        )
+    return nodes
+
+
+@cli.command(name="prune")
+@click.option("--env", "-e", default=None, help="Environment whose data is pruned; base by default.")
+@click.option(
+    "--keep", default=2, show_default=True, type=click.IntRange(min=1), help="Latest versions kept."
+)
+@click.option("--data-root", default=None, help="Another folder than the environment's own.")
+@click.option("--delete", is_flag=True, help="Delete what is listed; without it nothing is changed.")
+def prune(env: str | None, keep: int, data_root: str | None, delete: bool) -> None:
+    """List (or delete) old versions: not the latest ones, nothing that one of those was made from."""
+    project = find_kedro_project(Path.cwd()) or Path.cwd()
+    root = project / (data_root or _globals(None, env)["data_root"])
+    old = prunable(stored_versions(root), keep=keep)
+    for version in old:
+        click.echo(f"{version.size / 1e6:10.1f} MB  {version.folder.relative_to(root)}")
+        if delete:
+            remove(version)
+    total = f"{len(old)} versions, {sum(version.size for version in old) / 1e6:.1f} MB, in {root}"
+    click.echo(f"{total}: deleted" if delete else f"{total}: would be deleted; --delete does it")
+
+
+def _globals(conf_source: str | None, env: str | None) -> Any:
+    """The page ``globals.yml`` as it holds in an environment."""
     root = find_kedro_project(Path.cwd()) or Path.cwd()
     loader = OmegaConfigLoader(
         conf_source or str(root / settings.CONF_SOURCE),
         env=env or os.environ.get("KEDRO_ENV"),
         **settings.CONFIG_LOADER_ARGS,
     )
-    nodes = loader["globals"].get("concurrent_nodes", 1)
-    if type(nodes) is not int or nodes < 1:  # a bool is no number here
-        raise click.ClickException(
-            f"concurrent_nodes in globals.yml is {nodes!r}; it must be a whole number above 0"
-        )
-    return nodes
+    return loader["globals"]

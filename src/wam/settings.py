@@ -12,10 +12,17 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 # inputs of other namespaces have dots in their names: that is how cells read what belongs to a world model
 warnings.filterwarnings("ignore", message="One or more dataset names contain '.' characters")
-# raised by kedro-mlflow's own model class on import
-warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
+
+from mlflow.pyfunc.model import PythonModel  # noqa: E402
+
+# MLflow warns about kedro-mlflow's own model class on import, whatever the filters say, unless it is exempt
+PythonModel._skip_type_hint_validation = True  # type: ignore[attr-defined]
+import kedro_mlflow.mlflow  # noqa: E402, F401
+
+del PythonModel._skip_type_hint_validation  # type: ignore[attr-defined]
 
 from kedro.utils import find_kedro_project  # noqa: E402
+from kedro_viz.integrations.kedro.hooks import DatasetStatsHook  # noqa: E402
 
 from wam.hooks import (  # noqa: E402
     MlflowCellHooks,
@@ -25,6 +32,7 @@ from wam.hooks import (  # noqa: E402
     RunEnvironmentHooks,
     WorkDirHooks,
     WorkerHooks,
+    WorkflowHooks,
 )
 
 logging.getLogger("kedro_mlflow").setLevel(logging.WARNING)  # it sets itself to INFO when imported
@@ -38,17 +46,19 @@ def project_file(name: str) -> str:
 
 # the last one registered is called first: checks before work, the MLflow run around everything
 HOOKS: Final = (
+    DatasetStatsHook(),
     MlflowRunHooks(),
     MlflowCellHooks(),
     WorkDirHooks(),
     WorkerHooks(),
+    WorkflowHooks(),
     ProvenanceHooks(),
     ProgressHooks(),
     RunEnvironmentHooks(),
 )
 
-# kedro-mlflow's hook is part of MlflowRunHooks
-DISABLE_HOOKS_FOR_PLUGINS: Final = ("kedro_mlflow", "kedro-telemetry")
+# kedro-mlflow's hook is part of MlflowRunHooks, one of Kedro-Viz's two of WorkflowHooks
+DISABLE_HOOKS_FOR_PLUGINS: Final = ("kedro_mlflow", "kedro-telemetry", "kedro-viz")
 
 CONFIG_LOADER_ARGS: Final[dict[str, Any]] = {
     "base_env": "base",

@@ -7,7 +7,13 @@ from wam.pipelines.grid import CONDITIONS, TASKS, WORLD_MODELS, cell_of
 
 
 def test_all_pipelines_are_registered() -> None:
-    assert set(register_pipelines()) == {*STAGES, *WORLD_MODELS, "reproduce", "__default__"}
+    assert set(register_pipelines()) == {
+        *STAGES,
+        *WORLD_MODELS,
+        "reproduce",
+        "verify_episodes",
+        "__default__",
+    }
 
 
 def test_everything_needs_nothing_but_parameters() -> None:

@@ -13,7 +13,7 @@ from wam.demonstrations.failures import KINDS, ROLES
 from wam.demonstrations.reward_sets import IMAGINED, REAL
 from wam.episodes.statistics import ProprioStatistics
 from wam.pipelines.rewards.nodes import quality
-from wam.pipelines.rewards.sets import RewardSets, TaskFrames, proprio_sets, world_model_sets
+from wam.pipelines.rewards.sets import Draw, RewardSets, TaskFrames, proprio_sets, world_model_sets
 from wam.reward.classifier import RewardClassifier
 from wam.reward.config import ClassifierConfig
 from wam.tasks.table import DRAWER, TASK_NAMES
@@ -82,13 +82,13 @@ def model() -> WorldModel:
 @pytest.fixture(scope="module")
 def seeing(model: WorldModel) -> RewardSets:
     frames = task_frames(model.feat_dim, CONTEXTS)
-    return world_model_sets(model, frames, start_repeats=2, negatives=2, seed=0)
+    return world_model_sets(model, frames, Draw(negatives=2, seed=0), start_repeats=2)
 
 
 @pytest.fixture(scope="module")
 def blind() -> RewardSets:
     statistics = ProprioStatistics(-np.ones(18), np.ones(18))
-    return proprio_sets(task_frames(18, 1), statistics, negatives=2, seed=0)
+    return proprio_sets(task_frames(18, 1), statistics, Draw(negatives=2, seed=0))
 
 
 def test_demonstrations_and_attempts_are_learned_from_seen_and_imagined(seeing: RewardSets) -> None:

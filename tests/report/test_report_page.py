@@ -33,7 +33,8 @@ def empty_results() -> Results:
         subtitle="some data",
         facts={"seed": "1"},
         rows=rows,
-        success=success_table(rows, seed=0),
+        success=success_table(rows),
+        quality=pd.DataFrame(columns=["condition", "name", "value"]),
         rewards=pd.DataFrame(columns=["condition", "task", "precision", "recall"]),
         replay=pd.DataFrame({"task": ["open_drawer"], "succeeded": [1], "segments": [2], "rate": [0.5]}),
         figures={},
@@ -98,7 +99,7 @@ def test_captions_come_from_file_names() -> None:
 
 
 def test_plots_are_vector_graphics_and_repeat() -> None:
-    success = success_table(evaluation_rows(), seed=0)
+    success = success_table(evaluation_rows())
     curves = pd.DataFrame({"world_model": "wam", "step": [1, 2], "name": "loss", "value": [2.0, 1.0]})
     real = pd.DataFrame(
         {"world_model": "wam", "step": [0], "imagined": [np.nan], "real": [0.5], "tasks": [8]}

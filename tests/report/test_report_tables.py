@@ -30,7 +30,7 @@ def rows() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def success(rows: pd.DataFrame) -> pd.DataFrame:
-    return success_table(rows, seed=0)
+    return success_table(rows)
 
 
 def test_cells_hold_counts_and_rates(success: pd.DataFrame) -> None:

@@ -7,6 +7,7 @@ from wam.hooks.provenance import ProvenanceHooks
 from wam.hooks.run_environment import RunEnvironmentHooks
 from wam.hooks.work_dirs import WorkDirHooks
 from wam.hooks.workers import WorkerHooks
+from wam.hooks.workflow import WorkflowHooks
 
 __all__ = [
     "MlflowCellHooks",
@@ -16,4 +17,5 @@ __all__ = [
     "RunEnvironmentHooks",
     "WorkDirHooks",
     "WorkerHooks",
+    "WorkflowHooks",
 ]

@@ -8,6 +8,7 @@ Nodes may run side by side in threads. MLflow's active run belongs to one thread
 by run id; what a node listens to is kept under its name.
 """
 
+import atexit
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -50,6 +51,7 @@ class MlflowCellHooks:
         """Remember the parent run, which only this thread knows as active."""
         parent = mlflow.active_run()
         self._parent = parent.info if parent else None
+        atexit.register(self._mark_killed)  # as in mlflow_run
 
     @hook_impl
     def before_node_run(self, node: Node, inputs: dict[str, Any]) -> None:
@@ -108,6 +110,9 @@ class MlflowCellHooks:
         """Close the cells' runs as failed."""
         self._close("FAILED")
 
+    def _mark_killed(self) -> None:
+        self._close("KILLED")
+
     def _child(self, parent: RunInfo, cell: tuple[str, str]) -> str:
         if cell not in self._children:
             world_model, task = cell
@@ -145,6 +150,7 @@ class MlflowCellHooks:
             unsubscribe()
 
     def _close(self, status: str) -> None:
+        atexit.unregister(self._mark_killed)
         for node in list(self._unsubscribe):
             self._stop_listening(node)
         client = mlflow.MlflowClient()

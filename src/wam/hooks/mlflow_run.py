@@ -4,6 +4,7 @@ kedro-mlflow logs a configuration page as its ``repr``; here each of its values 
 Lineage is logged by reference (name, version, path, digest); nothing is copied into MLflow.
 """
 
+import atexit
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -84,6 +85,7 @@ class MlflowRunHooks(MlflowHook):  # type: ignore[misc]
             log_parameters(self.run_id, self._parameters)
             code = {f"code.{key}": value for key, value in code_version(self._project_path).items()}
             mlflow.set_tags({**code, "command": " ".join(sys.argv)[:5000]})
+            atexit.register(self._mark_killed)
 
     @hook_impl
     def before_node_run(self, catalog: DataCatalog, inputs: dict[str, Any]) -> None:
@@ -98,6 +100,7 @@ class MlflowRunHooks(MlflowHook):  # type: ignore[misc]
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
         """Log the lineage and end the run."""
+        atexit.unregister(self._mark_killed)
         self._log_lineage(catalog, pipeline)
         super().after_pipeline_run(run_params, pipeline, catalog)
 
@@ -106,8 +109,13 @@ class MlflowRunHooks(MlflowHook):  # type: ignore[misc]
         self, error: Exception, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
         """Log what was done so far and mark the run as failed."""
+        atexit.unregister(self._mark_killed)
         self._log_lineage(catalog, pipeline)
         super().on_pipeline_error(error, run_params, pipeline, catalog)
+
+    def _mark_killed(self) -> None:
+        """For Ctrl-C, which is no error to Kedro's own runners: they call no hook."""
+        mlflow.end_run("KILLED")
 
     def _note(self, catalog: DataCatalog, direction: str, names: list[str]) -> None:
         for name in names:

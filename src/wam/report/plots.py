@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from wam.report.cells import tasks_of
 from wam.report.labels import PolicyName, color_of, ordered_policies, task_title, world_model_title
@@ -112,10 +113,12 @@ def plot_curves(curves: pd.DataFrame, names: Sequence[str], titles: Sequence[str
                 axes.plot(
                     line.index,
                     line,
+                    "o-" if len(line) == 1 else "-",  # a line of one point is invisible
                     color=color_of(str(world_model)),
                     label=world_model_title(str(world_model)),
                 )
             axes.set(title=title, xlabel="step")
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             _fit_log(axes, curves.loc[curves["name"] == name, "value"])
         if shown:
             figure.axes[0].legend()
@@ -149,6 +152,7 @@ def plot_imagined_beside_real(table: pd.DataFrame) -> str:
             axes.set(
                 title=world_model_title(name), xlabel="PPO iteration", ylabel="success (%)", ylim=(-3, 103)
             )
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             axes.legend()
         return to_svg(figure)
 

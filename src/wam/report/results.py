@@ -24,13 +24,14 @@ from wam.report.page import (
     picture,
     render,
 )
+from wam.report.quality import QUALITY_NOTE, generation_quality
 from wam.report.tables import MISSING, differences_html, percent, plain_html, published_html, success_html
 from wam.tasks.table import TASK_NAMES
 
 SUCCESS, LEARNING, IMAGINED = "success", "world_models", "imagined_beside_real"
 OPEN_LOOP, POLICIES = "open_loop", "policies"
 CAPTIONS: Mapping[str, str] = {
-    SUCCESS: "Success from the held-out starts; 95 % intervals (Wilson per task, bootstrap for the mean).",
+    SUCCESS: "Success from the held-out starts; 95 % intervals (Wilson per task, combined for the mean).",
     LEARNING: "Training of the world models: losses per step.",
     IMAGINED: "While PPO runs: success that the classifier sees in imagination (dashed) beside success "
     "in the simulator from the selection starts, mean over tasks. Where they part, imagination misleads.",
@@ -50,6 +51,7 @@ class Results:
         facts: Facts in the band below (seed, versions, commit, ...).
         rows: Evaluation rows, one an episode, of all policies.
         success: Table of ``evaluation.success.success_table``.
+        quality: Generation quality of the world models: columns condition, name, value (``psnr_mean``, ...).
         rewards: Classifier quality: columns condition, task, precision, recall and counts.
         replay: Replay success by task: columns task, succeeded, segments, rate.
         figures: SVG text by name.
@@ -65,6 +67,7 @@ class Results:
     facts: Mapping[str, str]
     rows: pd.DataFrame
     success: pd.DataFrame
+    quality: pd.DataFrame
     rewards: pd.DataFrame
     replay: pd.DataFrame
     figures: Mapping[str, str]
@@ -181,6 +184,12 @@ def _two_digits(value: float) -> str:
 
 def _world_models(results: Results) -> Section:
     parts = [*_plot(results, LEARNING), *_plot(results, OPEN_LOOP)]
+    if len(results.quality):
+        parts += [
+            heading("Generation quality"),
+            plain_html(generation_quality(results.quality)),
+            note(QUALITY_NOTE),
+        ]
     for name, files in results.strips.items():
         parts.append(heading(f"{world_model_title(name)}: prediction from one frame"))
         strips = [picture(file, content, "") for file, content in files.items() if file.endswith(".png")]

@@ -1,0 +1,44 @@
+"""Time of starting: `import wam` beside `import torch`, `kedro registry list` beside `kedro` alone.
+
+Each line is the least of several new processes, in CPU seconds, so that a busy machine shows little:
+
+    python benchmarks/imports.py [REPEATS]
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[1]
+
+
+def cpu_seconds(command: list[str], folder: Path) -> float:
+    """User and system time of one process and its children, in seconds."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)  # noqa: S603 - our own commands
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def main(repeats: int) -> None:
+    """Print the table."""
+    kedro = os.fspath(Path(sys.executable).with_name("kedro"))
+    with tempfile.TemporaryDirectory() as nowhere:
+        rows = {
+            "import torch": ([sys.executable, "-c", "import torch"], Path(nowhere)),
+            "import wam": ([sys.executable, "-c", "import wam"], PROJECT),
+            "import wam.world_model.model": ([sys.executable, "-c", "import wam.world_model.model"], PROJECT),
+            "kedro (outside any project)": ([kedro, "--version"], Path(nowhere)),
+            "kedro (in the project)": ([kedro, "--version"], PROJECT),
+            "kedro registry list": ([kedro, "registry", "list"], PROJECT),
+        }
+        for name, (command, folder) in rows.items():
+            seconds = min(cpu_seconds(command, folder) for _ in range(repeats))
+            print(f"{seconds:7.2f} s  {name}", flush=True)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
