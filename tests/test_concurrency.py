@@ -54,7 +54,7 @@ def pipeline() -> Pipeline:
             Node(
                 clone_policy,
                 ["features", "segments", f"params:task.{task}", *shared, "work_dir"],
-                [f"{task}.policy", f"{task}.curves"],
+                [f"{task}.policy", f"{task}.raw_policy", f"{task}.curves"],
                 name=f"clone_{task}",
             )
             for task in TASKS
@@ -65,7 +65,8 @@ def pipeline() -> Pipeline:
 def digests(folder: Path, runner: AbstractRunner) -> dict[str, str]:
     kinds = {"features": "ArraysDataset", "segments": "TableDataset"}
     for task in TASKS:
-        kinds |= {f"{task}.policy": "CheckpointDataset", f"{task}.curves": "TableDataset"}
+        kinds |= {f"{task}.{name}": "CheckpointDataset" for name in ("policy", "raw_policy")}
+        kinds[f"{task}.curves"] = "TableDataset"
     page: dict[str, Any] = {
         name: {"type": f"wam.datasets.{kind}", "filepath": str(folder / name), "versioned": True}
         for name, kind in kinds.items()

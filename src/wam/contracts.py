@@ -82,6 +82,23 @@ def config_to_dict(page: object) -> dict[str, Any]:
     return values
 
 
+def config_with(page: _T, values: Mapping[str, Any]) -> _T:
+    """A page with some settings replaced, nested as they are on it; the others stay.
+
+    Raises:
+        pydantic.ValidationError: Naming every unknown key and every wrong value.
+    """
+    return config_from_dict(type(page), _merged(config_to_dict(page), values))
+
+
+def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    both = dict(old)
+    for key, value in new.items():
+        deeper = isinstance(value, Mapping) and isinstance(both.get(key), Mapping)
+        both[key] = _merged(both[key], value) if deeper else value
+    return both
+
+
 def config_from_dict(cls: type[_T], values: Mapping[str, Any]) -> _T:
     """Build and validate a configuration page from plain values.
 

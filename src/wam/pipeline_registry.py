@@ -38,7 +38,7 @@ PER_WORLD_MODEL: Final = (world_model, features, rewards, behavior_cloning, ppo,
 
 @cache
 def register_pipelines() -> dict[str, Pipeline]:
-    """All pipelines: each stage, each world model's own chain, everything, and everything but play."""
+    """All pipelines: each stage, each world model's own chain, everything, all but play, and checks."""
     stages = {name: create() for name, create in STAGES.items()}
     everything = sum(stages.values(), Pipeline([]))
     chains = {
@@ -49,5 +49,6 @@ def register_pipelines() -> dict[str, Pipeline]:
         **stages,
         **chains,
         "reproduce": everything - stages["play"],
+        "verify_episodes": ingest.create_verification(),
         "__default__": everything,
     }

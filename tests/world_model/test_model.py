@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pydantic
 import pytest
 import torch
@@ -55,6 +57,19 @@ def test_diwa_equals_wam_without_its_head_to_the_bit():
     assert set(two.metrics) - set(one.metrics) == {"action_loss", "action_error"}
     for name in ("image_loss", "kl_loss", "posterior_entropy"):
         assert torch.equal(one.metrics[name], two.metrics[name])
+
+
+def test_init_scales_multiply_two_layers_and_nothing_else():
+    page = tiny_config(action_coef=0.0)
+    scaled = replace(
+        page,
+        rssm=replace(page.rssm, posterior_init_scale=3.0),
+        decoder=replace(page.decoder, feat_init_scale=6.0),
+    )
+    plain, large = (WorldModel(config, seed=4) for config in (page, scaled))
+    factors = {"rssm.posterior_out.weight": 3.0, "decoder.shared.weight": 6.0}
+    for name, value in plain.named_parameters():
+        assert torch.equal(value * factors.get(name, 1.0), large.get_parameter(name)), name
 
 
 def test_the_loss_is_the_weighted_sum_of_its_terms():
@@ -150,7 +165,7 @@ def test_proprio_is_normalised_by_statistics_in_the_checkpoint(tmp_path):
     back = WorldModel.from_checkpoint(checkpoint)
     batch = random_batch(2, 2) | {"proprio": low.expand(2, 2, 18) + 1.0}
     torch.testing.assert_close(back.embed(batch)[..., -18:], torch.full((2, 2, 18), 0.5))
-    assert checkpoint.extra == {"steps": 3}
+    assert checkpoint.extra == {"steps": 3, "rotation_convention": "extrinsic"}
     assert checkpoint.digest == back.to_checkpoint().digest
     assert not any(p.requires_grad for p in back.parameters())
 

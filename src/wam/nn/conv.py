@@ -43,6 +43,10 @@ class ConvEncoder(nn.Module):
             x = functional.elu_(layer(x))
         return x.flatten(start_dim=1)
 
+    def weights(self) -> tuple[Tensor, ...]:
+        """Weight and bias of each layer, in turn."""
+        return tuple(p for layer in self.layers for p in layer.parameters())
+
 
 class ConvDecoder(nn.Module):
     """Four transposed convolutions, 1 -> 5 -> 13 -> 30 -> 64, with ELU between and none at the end.
@@ -69,6 +73,10 @@ class ConvDecoder(nn.Module):
             x = functional.elu_(layer(x))
         y: Tensor = rest[-1](x)
         return y
+
+    def weights(self) -> tuple[Tensor, ...]:
+        """Weight and bias of each layer, in turn."""
+        return tuple(p for layer in self.layers for p in layer.parameters())
 
 
 def _unfold_point(x: Tensor, layer: nn.Module) -> Tensor:

@@ -1,19 +1,26 @@
 """Pages of configuration that belong to a stage rather than to one room of the library."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import Field
 
-from wam.contracts import config
+from wam.contracts import config, config_with
+from wam.demonstrations.balance import Balance
+from wam.demonstrations.replay_labels import LabelPairing
+from wam.evaluation.agent import PrevAction
+from wam.evaluation.perceptual import PerceptualConfig
 from wam.evaluation.rollout import MAX_STEPS
 from wam.parallel.map import available_workers
+from wam.rl.scenes import SceneDraw
 from wam.training.device import Device
+from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
 
 
 @config
 class ComputeConfig:
-    """Where and how wide things run. Nothing here changes a result on one kind of device."""
+    """Where and how wide things run. Only ``stop_after`` changes a result on one kind of device."""
 
     device: Device
     """``auto`` takes the GPU if there is one."""
@@ -21,6 +28,10 @@ class ComputeConfig:
     """Processes for simulators and packing; 0 takes every usable core."""
     in_process: bool = False
     """Run simulators inside the main process: right for a few steps, where starting workers costs more."""
+
+    stop_after: int | None = Field(default=None, gt=0)
+    """Ends every training after this many steps (PPO: iterations), whatever its page plans: a trial of a long
+    configuration from end to end. What it makes means nothing."""
 
     @property
     def processes(self) -> int:
@@ -35,10 +46,26 @@ class ComputeConfig:
 
 @config
 class WorldModelRow:
-    """One row of the table of world models: all in which they differ."""
+    """One row of the table of world models: all in which they differ, nothing else."""
 
     action_coef: float = Field(ge=0)
     """Weight of the inverse-dynamics loss; above 0 the model is a WAM, at 0 it is DiWA's DreamerV2."""
+    world_model: dict[str, Any] = Field(default_factory=dict)
+    """Settings of its own, nested as on the page ``world_model``; none by default."""
+    world_model_training: dict[str, Any] = Field(default_factory=dict)
+    """Settings of its own, nested as on the page ``world_model_training``; none by default."""
+
+    def applied(
+        self, model: WorldModelConfig, training: WorldModelTrainingConfig
+    ) -> tuple[WorldModelConfig, WorldModelTrainingConfig]:
+        """Both pages as they hold for this world model.
+
+        Raises:
+            pydantic.ValidationError: Naming every setting that a page does not have, and every wrong value.
+        """
+        own = config_with(model, self.world_model)
+        own = replace(own, losses=replace(own.losses, action_coef=self.action_coef))
+        return own, config_with(training, self.world_model_training)
 
 
 @config
@@ -73,6 +100,8 @@ class OpenLoopConfig:
     """Real frames filtered before the prediction starts; 1 published."""
     shown: int = Field(default=4, ge=0)
     """Sequences drawn as strips and clips for the report."""
+    perceptual: PerceptualConfig = Field(default_factory=PerceptualConfig)
+    """Weight files of LPIPS and FVD; both are not available without."""
 
 
 @config
@@ -101,6 +130,11 @@ class RewardsConfig:
     """Times the first frame of a recorded attempt is filtered."""
     negatives: int = Field(default=10, ge=1)
     """Frames without success kept per episode; 10 published."""
+    pairing: LabelPairing = "described"
+    """Frame that a label stands beside: the one it describes, or the one before, as published (fault B4)."""
+    balance: Balance = "uniform"
+    """How those frames are drawn: "uniform" among an episode's frames without success, or "published": places
+    among them, applied to the episode's frames from its start (fault B5)."""
 
 
 @config
@@ -111,6 +145,9 @@ class ImaginationStartsConfig:
     """Random scenes per task, each drawn so that the task is possible."""
     seed: int = Field(ge=0)
     """Of the scenes; apart from every other set of starts."""
+    draw: SceneDraw = "own"
+    """Whose distribution of scenes; "published" is DiWA's, on the fixed table, with one position of the hand
+    for all scenes of a task (fault B7)."""
 
 
 @config
@@ -123,6 +160,15 @@ class EvaluationConfig:
     """Times the first frame is filtered before the first decision."""
     videos: int = Field(ge=0)
     """Starts per task and policy whose episodes are kept as clips."""
+    checkpoints_on: Literal["selection", "test", "none"] = "selection"
+    """Starts from which PPO is evaluated while it runs, and its checkpoint chosen: starts of their own, or
+    the test starts, on which the published code evaluates (fault B15: what it then reports is not said; the
+    best of 33 evaluations is optimistic). "none": no evaluation, the last policy is the selected one."""
+    cloned_weights: Literal["averaged", "raw"] = "averaged"
+    """Weights of cloning that are evaluated: those PPO starts from, or the last, as published (fault B13)."""
+    prev_action: PrevAction = "executed"
+    """What the filter is told of the action behind a frame: the executed one, or the policy's own numbers
+    with the gripper between -1 and +1, as published (fault B9)."""
 
 
 @config
@@ -139,6 +185,14 @@ class ReportConfig:
     """Clips shown per world model and task."""
 
 
+def _check_selection(pages: Mapping[str, Any]) -> None:
+    if pages["evaluation"].checkpoints_on == "selection" and pages["selection"].selection_starts == 0:
+        raise ValueError(
+            "selection.selection_starts is 0, so nothing is left to choose PPO's checkpoint on; raise it, or "
+            "set evaluation.checkpoints_on to test (published) or none"
+        )
+
+
 def check_pages(pages: Mapping[str, Any]) -> None:
     """Check what no page can check alone.
 
@@ -147,8 +201,12 @@ def check_pages(pages: Mapping[str, Any]) -> None:
 
     Raises:
         ValueError: If ``imagine_steps`` is no multiple of ``act_steps``, more denoising steps are fine-tuned
-            than there are, or more segments or starts are selected than play collects.
+            than there are, more segments or starts are selected than play collects, checkpoints are to be
+            chosen on no starts, or a row of the world models has a setting that its page has not.
     """
+    for row in pages["world_models"].values():
+        row.applied(pages["world_model"], pages["world_model_training"])
+    _check_selection(pages)
     pages["ppo"].decisions(pages["policy"].act_steps)
     if pages["ppo"].ft_denoising_steps > pages["policy"].denoising_steps:
         raise ValueError(

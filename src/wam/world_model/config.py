@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wam.contracts import config
 from wam.training.config import OptimizerConfig
@@ -30,12 +30,15 @@ class RSSMConfig:
         stoch_dim: Number of categoricals; published 32.
         stoch_classes: Classes of each categorical; published 32.
         hidden: Width of the layers around the state; published 1000.
+        posterior_init_scale: Factor on the initial weights of the posterior's last layer; published 1. Above
+            1 the first codes are less random, and the decoder has something to read sooner.
     """
 
     deter: int = Positive
     stoch_dim: int = Positive
     stoch_classes: int = Field(gt=1)
     hidden: int = Positive
+    posterior_init_scale: float = Field(default=1.0, gt=0)
 
     @property
     def stoch(self) -> int:
@@ -56,10 +59,13 @@ class DecoderConfig:
         cnn_depth: Channels before the last transposed convolution; published 48.
         proprio_hidden: Hidden widths of the proprioception decoder, used when ``losses.proprio_coef``
             is above 0.
+        feat_init_scale: Factor on the initial weights of the layer that reads the features; published 1.
+            One-hot codes are small numbers to Xavier weights: the images begin almost without them.
     """
 
     cnn_depth: int = Positive
     proprio_hidden: tuple[int, ...] = ()
+    feat_init_scale: float = Field(default=1.0, gt=0)
 
 
 @config
@@ -122,8 +128,15 @@ class WorldModelTrainingConfig:
         decode_fraction: Share of the B x T frames that are decoded for the image loss, drawn at random
             for each step; the loss is their mean, so it is unbiased. 1 is the published form, a third
             gives several times as many steps per second (docs/published.md, first trial).
+        precision: ``fp32``, or ``bf16`` for convolutions, linear layers outside the time loop and their
+            gradients; weights, the recurrent part and the losses stay in fp32. For GPUs; most CPUs have no
+            instructions for it.
         reset_probability: Chance per frame that the state is dropped although the episode goes on;
             published 0.01, not needed when streams reset at true starts.
+        streams: How the data is read. ``episodes`` tiles each episode, so that states are dropped exactly
+            where one ends. ``published`` cuts the list of all windows into one stretch a stream and carries
+            the state over the ends of episodes; each episode's last frame is never used (docs/published.md,
+            faults B2 and B3).
         replace_every: Steps after which a quarter of the streams is moved to random places, which mixes
             batches when a pass over the data is long; absent, streams read straight through.
         validation_batches: Batches of held-out streams behind each validation point; 0 switches it off.
@@ -137,10 +150,20 @@ class WorldModelTrainingConfig:
     batch: int = Positive
     sequence_steps: int = Field(gt=1)
     decode_fraction: float = Field(default=1.0, gt=0, le=1)
+    precision: Literal["fp32", "bf16"] = "fp32"
     reset_probability: float = Field(default=0.0, ge=0, lt=1)
+    streams: Literal["episodes", "published"] = "episodes"
     replace_every: int | None = Field(default=None, gt=0)
     validation_batches: int = Field(default=0, ge=0)
     validate_every: int = Field(default=500, gt=0)
     optimizer: OptimizerConfig
     log_every: int = Field(default=50, gt=0)
     checkpoint_every: int = Field(default=500, gt=0)
+
+    @model_validator(mode="after")
+    def _published_streams_read_straight_through(self) -> "WorldModelTrainingConfig":
+        if self.streams == "published" and self.replace_every is not None:
+            raise ValueError(
+                f"replace_every {self.replace_every} has no effect on streams 'published'; leave it out"
+            )
+        return self

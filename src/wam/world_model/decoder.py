@@ -1,10 +1,13 @@
 """From ``feat`` back to the two images."""
 
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from wam.nn.conv import ConvDecoder
+from wam.nn.conv import ConvDecoder, normalise_image
+from wam.nn.fused_decoder import decoded_error
+from wam.nn.strided import in_one_go
 from wam.world_model.config import DecoderConfig
+from wam.world_model.losses import image_loss
 
 
 class Decoder(nn.Module):
@@ -27,3 +30,23 @@ class Decoder(nn.Module):
         """Decode features to images around [-1, 1] (unbounded), channels first."""
         shared = self.shared(feat)
         return self.image_static(shared), self.image_gripper(shared)
+
+    def loss(
+        self,
+        feat: Float[Tensor, "N F"],
+        image_static: UInt8[Tensor, "N 64 64 3"],
+        image_gripper: UInt8[Tensor, "N 64 64 3"],
+    ) -> Float[Tensor, ""]:
+        """``image_loss`` of decoded features; on CPUs in one go, without the decoded images.
+
+        Args:
+            feat: Of the frames.
+            image_static: Recorded, as bytes.
+            image_gripper: Likewise.
+        """
+        if not in_one_go(feat):
+            target = normalise_image(image_static), normalise_image(image_gripper)
+            return image_loss(self(feat), target)
+        shared = self.shared(feat)
+        static = decoded_error(shared, image_static, self.image_static.weights())
+        return (static + decoded_error(shared, image_gripper, self.image_gripper.weights())) / len(feat)

@@ -19,8 +19,8 @@ from wam.contracts import (
     config_from_dict,
     config_to_dict,
 )
+from wam.episodes.rotation import RotationConvention
 from wam.episodes.statistics import ProprioStatistics
-from wam.nn.conv import normalise_image
 from wam.nn.distributions import balanced_kl, categorical_entropy, gumbel_noise
 from wam.nn.init import build_empty, initialise_
 from wam.nn.mlp import MLP
@@ -30,7 +30,7 @@ from wam.world_model.config import WorldModelConfig
 from wam.world_model.decoder import Decoder
 from wam.world_model.encoder import Encoder
 from wam.world_model.inverse_dynamics import InverseDynamics
-from wam.world_model.losses import image_loss, weighted_sum
+from wam.world_model.losses import weighted_sum
 from wam.world_model.rssm import RSSM, Observed
 from wam.world_model.state import RSSMState
 
@@ -42,7 +42,8 @@ class WorldModel(nn.Module):
 
     Args:
         config: Architecture and losses.
-        statistics: Range of each component of proprioception; absent leaves it as it is.
+        statistics: Range of each component of proprioception, and how rotations in it are read; absent leaves
+            it as it is.
         seed: Of the initial weights, which depend on the seed and their own names only.
     """
 
@@ -59,9 +60,17 @@ class WorldModel(nn.Module):
         self.inverse_dynamics = self._inverse_dynamics()
         self.proprio_decoder = self._proprio_decoder()
         initialise_(self, seed)
+        self._apply_init_scales()
         self.proprio_normalizer = MinMaxNormalizer(PROPRIO_DIM)
+        self.rotation_convention: RotationConvention = "extrinsic"
         if statistics is not None:
+            self.rotation_convention = statistics.convention
             self.proprio_normalizer.set_bounds_(statistics.minimum, statistics.maximum)
+
+    @torch.no_grad()
+    def _apply_init_scales(self) -> None:
+        self.rssm.posterior_out.weight.mul_(self.config.rssm.posterior_init_scale)
+        self.decoder.shared.weight.mul_(self.config.decoder.feat_init_scale)
 
     def _inverse_dynamics(self) -> InverseDynamics | None:
         if self.config.losses.action_coef == 0:
@@ -104,9 +113,9 @@ class WorldModel(nn.Module):
                 ``(..., 18)``, with any number of leading axes.
         """
         leading = batch[PROPRIO].shape[:-1]
-        images = (batch[key].flatten(end_dim=-4) for key in (IMAGE_STATIC, IMAGE_GRIPPER))
+        static, gripper = (batch[key].flatten(end_dim=-4) for key in (IMAGE_STATIC, IMAGE_GRIPPER))
         proprio = self.proprio_normalizer(batch[PROPRIO]).reshape(-1, PROPRIO_DIM)
-        embed: Tensor = self.encoder(*(normalise_image(image) for image in images), proprio)
+        embed: Tensor = self.encoder.encode_bytes(static, gripper, proprio)
         return embed.reshape(*leading, self.embed_dim)
 
     def observe(
@@ -201,10 +210,9 @@ class WorldModel(nn.Module):
         posterior, prior = observed.posterior_logits, observed.prior_logits
         feat = observed.feat.flatten(end_dim=1)[chosen]
         static, gripper = (batch[key].flatten(end_dim=1)[chosen] for key in (IMAGE_STATIC, IMAGE_GRIPPER))
-        target = (normalise_image(static), normalise_image(gripper))
         terms = {
             "kl": balanced_kl(posterior, prior, self.config.losses.kl_balance).mean(),
-            "image": image_loss(self.decoder(feat), target),
+            "image": self.decoder.loss(feat, static, gripper),
         }
         with torch.no_grad():
             metrics = {
@@ -222,6 +230,7 @@ class WorldModel(nn.Module):
 
     def to_checkpoint(self, **extra: Any) -> Checkpoint:
         """The model at rest; ``extra`` are plain values to keep beside it."""
+        extra = {"rotation_convention": self.rotation_convention, **extra}
         return Checkpoint(KIND, dict(self.state_dict()), config_to_dict(self.config), extra)
 
     @classmethod
@@ -233,6 +242,7 @@ class WorldModel(nn.Module):
         """
         model = cls(config_from_dict(WorldModelConfig, checkpoint.expect(KIND).config))
         model.load_state_dict(checkpoint.weights)
+        model.rotation_convention = checkpoint.extra.get("rotation_convention", "extrinsic")
         return model.eval().requires_grad_(False)
 
 

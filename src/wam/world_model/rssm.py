@@ -138,7 +138,15 @@ class RSSM(nn.Module):
             is_first: Where the state is dropped before the frame.
             state: Before the first frame.
             noise: Gumbel noise for the posterior samples.
+
+        It computes in the precision of its weights, under autocast as well: states must not drift.
         """
+        with torch.autocast(embed.device.type, enabled=False):
+            return self._observe(embed.to(self.stoch_in.weight.dtype), prev_action, is_first, state, noise)
+
+    def _observe(
+        self, embed: Tensor, prev_action: Tensor, is_first: Tensor, state: RSSMState, noise: Tensor
+    ) -> Observed:
         inputs = ScanInputs(
             action_part=_time_first(self.action_in(prev_action) + self.stoch_in.bias),
             embed_part=_time_first(self.posterior_embed_in(embed) + self.posterior_deter_in.bias),

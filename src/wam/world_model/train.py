@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 
 from wam.contracts import IS_FIRST, LossOutput
-from wam.episodes.sampler import StreamSampler, gather_batch
+from wam.episodes.published_streams import PublishedStreams, Streams
+from wam.episodes.sampler import StreamSampler
 from wam.episodes.store import Episodes
 from wam.seeding import torch_generator
 from wam.world_model.config import WorldModelTrainingConfig
+from wam.world_model.frames import make_frames
 from wam.world_model.model import WorldModel
 from wam.world_model.state import RSSMState
 
@@ -31,17 +33,10 @@ class WorldModelObjective:
         self, model: WorldModel, episodes: Episodes, config: WorldModelTrainingConfig, *, seed: int
     ) -> None:
         self._model = model
-        self._episodes = episodes
+        self._frames = make_frames(episodes, model.device)
         self._config = config
         self._seed = seed
-        self._sampler = StreamSampler(
-            episodes.episode_start,
-            episodes.episode_length,
-            batch=config.batch,
-            sequence_steps=config.sequence_steps,
-            seed=seed,
-            replace_every=config.replace_every,
-        )
+        self._sampler = make_sampler(episodes, config, seed)
         self._state = zero_state(model, config.batch)
 
     def modules(self) -> WorldModel:
@@ -52,14 +47,15 @@ class WorldModelObjective:
         """Loss of a step; the states that the streams carry move on."""
         rows, starts_new = self._sampler.rows(step)
         device = self._model.device
-        batch = {key: torch.from_numpy(x).to(device) for key, x in gather_batch(self._episodes, rows).items()}
-        output, self._state = self._model.loss(
-            batch,
-            self._state.masked(torch.from_numpy(~starts_new).to(device)),
-            torch_generator(self._seed, "world_model", step, device=device),
-            decode_fraction=self._config.decode_fraction,
-            reset=self._random_resets(batch[IS_FIRST], step),
-        )
+        batch = self._frames.batch(rows)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._config.precision == "bf16"):
+            output, self._state = self._model.loss(
+                batch,
+                self._state.masked(torch.from_numpy(~starts_new).to(device)),
+                torch_generator(self._seed, "world_model", step, device=device),
+                decode_fraction=self._config.decode_fraction,
+                reset=self._random_resets(batch[IS_FIRST], step),
+            )
         return output
 
     def _random_resets(self, is_first: Tensor, step: int) -> Tensor | None:
@@ -102,6 +98,26 @@ class WorldModelValidation:
         return {
             f"validation_{name}": torch.stack([row[name] for row in rows]).mean().item() for name in rows[0]
         }
+
+
+def make_sampler(episodes: Episodes, config: WorldModelTrainingConfig, seed: int) -> Streams:
+    """The streams that a page asks for."""
+    if config.streams == "published":
+        return PublishedStreams(
+            episodes.episode_start,
+            episodes.episode_length,
+            batch=config.batch,
+            sequence_steps=config.sequence_steps,
+            seed=seed,
+        )
+    return StreamSampler(
+        episodes.episode_start,
+        episodes.episode_length,
+        batch=config.batch,
+        sequence_steps=config.sequence_steps,
+        seed=seed,
+        replace_every=config.replace_every,
+    )
 
 
 def zero_state(model: WorldModel, batch: int) -> RSSMState:

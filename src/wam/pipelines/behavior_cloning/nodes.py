@@ -25,8 +25,11 @@ def clone_policy(
     compute: ComputeConfig,
     seed: int,
     work_dir: Path,
-) -> tuple[Checkpoint, pd.DataFrame]:
-    """Train on windows of expert actions, conditioned on features or on what a control sees."""
+) -> tuple[Checkpoint, Checkpoint, pd.DataFrame]:
+    """Train on windows of expert actions, conditioned on features or on what a control sees.
+
+    Returns the policy with averaged weights, from which PPO starts, that with the last ones, and curves.
+    """
     if task.cloning_steps is not None:
         config = replace(config, steps=task.cloning_steps, epochs=None)
     rows = expert_features.rows_where("segment", segments_of(expert_segments, task.name))
@@ -45,9 +48,11 @@ def clone_policy(
         seed=seed,
         work_dir=work_dir,
         device=resolve_device(compute.device),
+        stop_after=compute.stop_after,
         description=f"clone {task.name}",
     )
-    return result.policy.to_checkpoint(), curves(result.training.history, stage="cloning", task=task.name)
+    history = curves(result.training.history, stage="cloning", task=task.name)
+    return result.policy.to_checkpoint(), result.raw_policy.to_checkpoint(), history
 
 
 def segments_of(expert_segments: pd.DataFrame, task: str) -> list[int]:

@@ -22,7 +22,7 @@ def _nodes() -> Pipeline:
                     *[f"params:{page}" for page in _PAGES],
                     "work_dir",
                 ],
-                ["cloned_policy", "cloning_curves"],
+                ["cloned_policy", "raw_policy", "cloning_curves"],
                 name="clone_policy",
             )
         ]

@@ -1,6 +1,6 @@
 """Closed-loop success from held-out starts, and the gathering of what cells produced."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -16,7 +16,7 @@ from wam.evaluation.video import clip_bytes
 from wam.pipelines.history import Metrics, metrics_table
 from wam.pipelines.pages import ComputeConfig, ControlRow, EvaluationConfig, TaskRow
 from wam.policy.diffusion import DiffusionPolicy
-from wam.policy.load import policy_from_checkpoint
+from wam.policy.load import Policy, behavior_digest, policy_from_checkpoint
 from wam.sim.config import SimConfig
 from wam.tasks.selection import starts_from_table
 from wam.training.checkpoint import Checkpoint
@@ -27,6 +27,7 @@ from wam.world_model.model import WorldModel
 def evaluate_policies(
     world_model: Checkpoint,
     cloned_policy: Checkpoint,
+    raw_policy: Checkpoint,
     finetuned_policy: Checkpoint,
     selected_policy: Checkpoint,
     starts: pd.DataFrame,
@@ -40,19 +41,21 @@ def evaluate_policies(
     device = resolve_device(compute.device)
     model = WorldModel.from_checkpoint(world_model).to(device).eval()
     held_out = starts_from_table(starts, task.name, "test")
-    policies = {"cloned": cloned_policy, "finetuned": finetuned_policy, "selected": selected_policy}
-    results: dict[str, RolloutResult] = {}
+    cloned = raw_policy if config.cloned_weights == "raw" else cloned_policy
+    checkpoints = {"cloned": cloned, "finetuned": finetuned_policy, "selected": selected_policy}
+    policies = {name: policy_from_checkpoint(checkpoint).eval() for name, checkpoint in checkpoints.items()}
     with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
-        for name, checkpoint in policies.items():
-            policy = policy_from_checkpoint(checkpoint).to(device).eval()
+
+        def roll(name: str, policy: Policy) -> RolloutResult:
             agent = WorldModelAgent(
                 model,
-                policy,
+                policy.to(device),
                 act_steps=policy.config.act_steps,
                 start_repeats=config.start_repeats,
                 seed=seed,
+                prev_action=config.prev_action,
             )
-            results[name] = rollout(
+            return rollout(
                 pool,
                 held_out,
                 task.name,
@@ -61,11 +64,43 @@ def evaluate_policies(
                 record=range(min(config.videos, len(held_out))),
                 description=f"{task.name}, {name}",
             )
-    return *rows_and_rates(results, task.name), clips(results, task.name)
+
+        results, repeated = each_behavior_once(policies, roll)
+    rows, metrics = rows_and_rates(results, task.name)
+    return rows, metrics | repeated, clips(results, task.name)
+
+
+def each_behavior_once(
+    policies: Mapping[str, Policy], roll: Callable[[str, Policy], RolloutResult]
+) -> tuple[dict[str, RolloutResult], dict[str, float]]:
+    """Rollouts of every policy; one that acts like an earlier one takes on its result.
+
+    Starts and seeds are the same for all, so another rollout would repeat the first to the bit. The selected
+    checkpoint often is the last one, or the policy that fine-tuning began with.
+
+    Args:
+        policies: By name, in the order in which they are rolled out.
+        roll: Rolls one out.
+
+    Returns:
+        Results by name, and ``{name}_is_{earlier}``: 1 for every result that was taken on.
+    """
+    first: dict[str, str] = {}
+    results: dict[str, RolloutResult] = {}
+    repeated: dict[str, float] = {}
+    for name, policy in policies.items():
+        earlier = first.setdefault(behavior_digest(policy), name)
+        if earlier == name:
+            results[name] = roll(name, policy)
+        else:
+            results[name] = results[earlier]
+            repeated[f"{name}_is_{earlier}"] = 1.0
+    return results, repeated
 
 
 def evaluate_control(
     cloned_policy: Checkpoint,
+    raw_policy: Checkpoint,
     starts: pd.DataFrame,
     proprio_statistics: Mapping[str, Any],
     control: ControlRow,
@@ -77,7 +112,8 @@ def evaluate_control(
 ) -> tuple[pd.DataFrame, Metrics]:
     """A policy that sees no features, from the same held-out starts."""
     held_out = starts_from_table(starts, task.name, "test")
-    policy = DiffusionPolicy.from_checkpoint(cloned_policy).eval()
+    cloned = raw_policy if config.cloned_weights == "raw" else cloned_policy
+    policy = DiffusionPolicy.from_checkpoint(cloned).eval()
     agent = make_control_agent(
         control.sees,
         policy,

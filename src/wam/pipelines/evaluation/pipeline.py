@@ -25,7 +25,12 @@ def _policy_nodes() -> Pipeline:
         [
             Node(
                 evaluate_policies,
-                ["world_model", "cloned_policy", "finetuned_policy", "selected_policy", "starts", *_PARAMS],
+                [
+                    "world_model",
+                    *[f"{stage}_policy" for stage in ("cloned", "raw", "finetuned", "selected")],
+                    "starts",
+                    *_PARAMS,
+                ],
                 ["evaluation", "evaluation_metrics", "rollout_videos"],
                 name="evaluate_policies",
             )
@@ -38,7 +43,7 @@ def _control_nodes() -> Pipeline:
         [
             Node(
                 evaluate_control,
-                ["cloned_policy", "starts", "proprio_statistics", "params:control", *_PARAMS],
+                ["cloned_policy", "raw_policy", "starts", "proprio_statistics", "params:control", *_PARAMS],
                 ["evaluation", "evaluation_metrics"],
                 name="evaluate_control",
             )

@@ -1,17 +1,23 @@
 """Raw CALVIN folder to packed episodes, segments and starts."""
 
+import logging
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from wam.episodes.calvin_defects import inspect_folder
 from wam.episodes.calvin_format import CalvinSplit
 from wam.episodes.ingest import IngestConfig, ingest_split
 from wam.episodes.statistics import ProprioStatistics
-from wam.episodes.store import EpisodeStore
+from wam.episodes.store import EpisodeStore, EpisodeStoreError
+from wam.episodes.verify import verify_store
 from wam.pipelines.pages import ComputeConfig
 from wam.tasks.selection import SelectionConfig, select_experts, starts_table
+
+logger = logging.getLogger(__name__)
 
 
 def pack_training(
@@ -31,6 +37,8 @@ def pack_validation(
 def _pack(
     split: Path, config: IngestConfig, compute: ComputeConfig, work_dir: Path
 ) -> tuple[Path, dict[str, Any]]:
+    for defect in inspect_folder(CalvinSplit(split)).defects:
+        logger.warning("%s: %s", split.name, defect)
     target = work_dir / f"{split.name}.zarr"
     report = ingest_split(split, target, replace(config, workers=compute.processes))
     return target, asdict(report)
@@ -38,7 +46,7 @@ def _pack(
 
 def compute_proprio_statistics(
     training_episodes: EpisodeStore, validation_episodes: EpisodeStore
-) -> dict[str, list[float]]:
+) -> dict[str, Any]:
     """Range of each proprio value over both splits, as published."""
     return ProprioStatistics.from_stores([training_episodes, validation_episodes]).to_dict()
 
@@ -62,3 +70,27 @@ def select_expert_segments(
 def list_starts(expert_segments: pd.DataFrame, validation_episodes: EpisodeStore) -> pd.DataFrame:
     """The simulator's state at the first frame of every held-out segment."""
     return starts_table(expert_segments, validation_episodes.load(images=False))
+
+
+def verify_episodes(
+    raw_episodes: Path, training_episodes: EpisodeStore, validation_episodes: EpisodeStore
+) -> dict[str, Any]:
+    """Check the raw folders by their listing and the packed episodes frame by frame; print and return it."""
+    found: dict[str, Any] = {}
+    for split, store in (("training", training_episodes), ("validation", validation_episodes)):
+        folder = asdict(inspect_folder(CalvinSplit(raw_episodes / split)))
+        found[split] = {"folder": folder, "store": verify_store(store)}
+        if store.num_frames > folder["frames"]:
+            found[split]["store"]["faults"].append("the store has more frames than the folder")
+        logger.info("%s folder: %s", split, folder)
+        logger.info("%s episodes: %s", split, found[split]["store"])
+    return found
+
+
+def refuse_faulty_episodes(verification: Mapping[str, Any]) -> None:
+    """Fail when a store is not what it says, after the findings are saved."""
+    faults = [
+        f"{split}: {fault}" for split, found in verification.items() for fault in found["store"]["faults"]
+    ]
+    if faults:
+        raise EpisodeStoreError("the packed episodes are faulty; run ingest again:\n  " + "\n  ".join(faults))

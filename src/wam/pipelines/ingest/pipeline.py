@@ -7,7 +7,9 @@ from wam.pipelines.ingest.nodes import (
     list_starts,
     pack_training,
     pack_validation,
+    refuse_faulty_episodes,
     select_expert_segments,
+    verify_episodes,
 )
 
 
@@ -47,4 +49,20 @@ def create_pipeline() -> Pipeline:
             ),
         ],
         tags=["ingest"],
+    )
+
+
+def create_verification() -> Pipeline:
+    """Checks of the packed episodes against the folder they came from; changes nothing."""
+    return Pipeline(
+        [
+            Node(
+                verify_episodes,
+                ["raw_episodes", "training_episodes", "validation_episodes"],
+                "verification",
+                name="verify_episodes",
+            ),
+            Node(refuse_faulty_episodes, ["verification"], None, name="refuse_faulty_episodes"),
+        ],
+        tags=["verify_episodes"],
     )

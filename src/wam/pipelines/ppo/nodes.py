@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from wam.datasets import Arrays
 from wam.episodes.proprio import proprio_from_robot_obs
+from wam.episodes.shard import resize_image
 from wam.evaluation.pools import borrowed_pool
 from wam.evaluation.rollout import make_evaluator
 from wam.pipelines.history import Metrics, curves
@@ -19,9 +20,9 @@ from wam.policy.diffusion import DiffusionPolicy
 from wam.reward.classifier import RewardClassifier
 from wam.rl.config import PPOConfig
 from wam.rl.finetune import finetune
+from wam.rl.scenes import sample_scenes
 from wam.seeding import numpy_generator, torch_generator
 from wam.sim.config import SimConfig
-from wam.sim.starts import sample_start
 from wam.tasks.selection import starts_from_table
 from wam.tasks.table import TASK_NAMES
 from wam.training.checkpoint import Checkpoint
@@ -42,19 +43,24 @@ def render_imagination_starts(
     with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
         for number, task in enumerate(TASK_NAMES):
             rng = numpy_generator(config.seed, "imagination_starts", task)
-            starts = [sample_start(simulator, rng, task) for _ in range(config.scenes)]
+            starts = sample_scenes(simulator, rng, task, config.scenes, config.draw)
             for first in range(0, len(starts), SCENES_AT_ONCE):
                 frames = pool.reset(starts[first : first + SCENES_AT_ONCE], render=True)
                 blocks.append(
                     {
                         "task": np.full(len(frames), number),
-                        "image_static": np.asarray(frames.image_static),
-                        "image_gripper": np.asarray(frames.image_gripper),
+                        "image_static": _at_model_size(frames.image_static),
+                        "image_gripper": _at_model_size(frames.image_gripper),
                         "robot_obs": frames.robot_obs,
                         "scene_state": frames.scene_state,
                     }
                 )
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def _at_model_size(images: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    assert images is not None, "scenes are rendered"
+    return np.stack([resize_image(image) for image in images])
 
 
 def finetune_policy(
@@ -74,21 +80,24 @@ def finetune_policy(
     """PPO from random scenes; returns the last policy, the one selected, curves and final figures."""
     if task.ppo_iterations is not None:
         config = replace(config, iterations=task.ppo_iterations)
+    config = replace(config, iterations=min(config.iterations, compute.stop_after or config.iterations))
     device = resolve_device(compute.device)
     model = WorldModel.from_checkpoint(world_model).to(device).eval().requires_grad_(requires_grad=False)
     policy = DiffusionPolicy.from_checkpoint(cloned_policy).to(device)
-    selection = starts_from_table(starts, task.name, "selection")
     with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
-        in_simulator = make_evaluator(
-            pool,
-            selection,
-            task.name,
-            model,
-            act_steps=policy.config.act_steps,
-            start_repeats=evaluation.start_repeats,
-            seed=seed,
-            max_steps=evaluation.max_steps,
-        )
+        in_simulator = None
+        if evaluation.checkpoints_on != "none":
+            in_simulator = make_evaluator(
+                pool,
+                starts_from_table(starts, task.name, evaluation.checkpoints_on),
+                task.name,
+                model,
+                act_steps=policy.config.act_steps,
+                start_repeats=evaluation.start_repeats,
+                seed=seed,
+                max_steps=evaluation.max_steps,
+                prev_action=evaluation.prev_action,
+            )
         result = finetune(
             policy,
             model,
@@ -109,7 +118,8 @@ def finetune_policy(
 def encode_starts(model: WorldModel, scenes: Arrays, task: str, repeats: int, seed: int) -> RSSMState:
     """Latent states of a task's scenes, each first frame seen ``repeats`` times."""
     rows = scenes.rows_where("task", [TASK_NAMES.index(task)])
-    proprio = np.asarray(proprio_from_robot_obs(rows["robot_obs"]), np.float32)
+    robot_obs = np.asarray(rows["robot_obs"], np.float64)
+    proprio = np.asarray(proprio_from_robot_obs(robot_obs, model.rotation_convention), np.float32)
     return start_state(
         model,
         torch.from_numpy(rows["image_static"]).to(model.device),

@@ -25,9 +25,7 @@ LOSSES = {
 POLICY_CURVES = {"loss": "cloning loss", "policy_loss": "PPO policy loss", "approx_kl": "PPO approximate KL"}
 
 
-def compare_success(
-    config: ReportConfig, *results: pd.DataFrame | None
-) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+def compare_success(*results: pd.DataFrame | None) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     """One table of all episodes, and success by policy and task, as data and as Markdown."""
     parts = [
         rows.assign(policy=[policy_key(condition, stage) for stage in rows["policy"]])
@@ -37,7 +35,7 @@ def compare_success(
     if not parts:
         raise ValueError("no condition has results yet; run `kedro run --pipelines evaluation` first")
     rows = pd.concat(parts, ignore_index=True)
-    success = success_table(rows, seed=config.bootstrap_seed)
+    success = success_table(rows)
     return rows, success, success_markdown(success)
 
 
@@ -90,6 +88,7 @@ def render_report(
     lineage: Mapping[str, Any],
     rows: pd.DataFrame,
     success: pd.DataFrame,
+    metrics: pd.DataFrame,
     rewards: pd.DataFrame,
     replay: pd.DataFrame,
     figures: NamedFiles,
@@ -104,6 +103,7 @@ def render_report(
             facts=facts(rows, seed, lineage),
             rows=rows,
             success=success,
+            quality=metrics[metrics["stage"] == "open_loop"],
             rewards=rewards,
             replay=replay_success_table(replay),
             figures={name.removesuffix(".svg"): svg.decode() for name, svg in figures.items()},

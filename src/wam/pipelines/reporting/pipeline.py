@@ -22,7 +22,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 compare_success,
-                ["params:report", *_of_each(["results"], CONDITIONS)],
+                _of_each(["results"], CONDITIONS),
                 ["success_rows", "success_table", "success_table_markdown"],
                 name="compare_success",
             ),
@@ -52,6 +52,7 @@ def create_pipeline() -> Pipeline:
                     "lineage",
                     "success_rows",
                     "success_table",
+                    "metrics_table",
                     "reward_table",
                     "replay_success",
                     "figures",

@@ -1,0 +1,173 @@
+"""Decoding to an image and comparing it with the recorded one, forward and backward at once, for CPUs.
+
+The loss is a plain sum over frames, so its gradients are known as soon as a frame is decoded. Frames are
+therefore taken a few at a time from the features to the gradients while everything is in the cache, and no
+activation outlives its chunk. The layers are those of ``ConvDecoder``, which this must equal, in forms that
+the CPU's matrix products are quick at; tensors have channels last, ``(n, h, w, c)``:
+
+- a transposed convolution of few pixels and many channels is one product and a sum of shifted pieces;
+- one with an even kernel and stride 2 is a plain convolution of half the kernel to four times the channels,
+  one group of channels for each pixel of a 2x2 cell. The last layer stays in this *cell* form, and the
+  recorded image is brought to it instead.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from wam.nn.elu import elu_, elu_backward
+from wam.nn.strided import (
+    add_shifted,
+    channels_first,
+    channels_last,
+    column_sums,
+    convolve_padded,
+    from_cell_weight,
+    from_cells,
+    patches,
+    to_cell_weight,
+    to_cells,
+)
+
+aten = torch.ops.aten
+
+CHUNK = 64
+"""Frames taken at once; small enough for the cache, large enough for the matrix products."""
+CELLS = 32
+"""2x2 cells along an image's side."""
+
+
+def decoded_error(
+    x: Float[Tensor, "N inputs"], image: UInt8[Tensor, "N 64 64 3"], weights: tuple[Tensor, ...]
+) -> Float[Tensor, ""]:
+    """Half the squared error between decoded and recorded images, summed over frames, pixels and channels.
+
+    Args:
+        x: Input of the first layer.
+        image: Recorded, as bytes.
+        weights: Weight and bias of each of the four layers of a ``ConvDecoder``, in turn.
+    """
+    error: Tensor = _DecodedError.apply(x, image_cells(image), *weights)  # type: ignore[no-untyped-call]
+    return error
+
+
+def image_cells(image: UInt8[Tensor, "N 64 64 3"]) -> UInt8[Tensor, "N 32 32 12"]:
+    """The bytes of each 2x2 cell side by side: row, column, colour."""
+    count = len(image)
+    halves = torch.arange(count * 2 * CELLS * CELLS, device=image.device).view(count, CELLS, 2, CELLS)
+    rows = image.reshape(-1, 6).index_select(0, halves.transpose(2, 3).reshape(-1))  # quicker than permute
+    return rows.view(count, CELLS, CELLS, 12)
+
+
+class _DecodedError(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cells: Tensor, *weights: Tensor) -> Tensor:
+        stack = _Stack(weights)
+        total = x.new_zeros(())
+        d_x = torch.empty_like(x) if any(ctx.needs_input_grad) else None
+        for start in range(0, len(x), CHUNK):
+            rows = slice(start, start + CHUNK)
+            difference = stack.decode(x[rows]).sub_(cells[rows].to(x.dtype).div_(127.5).sub_(1.0))
+            flat = difference.view(-1)
+            total += 0.5 * flat.dot(flat)
+            if d_x is not None:
+                d_x[rows] = stack.backward(difference)
+        if d_x is not None:
+            ctx.save_for_backward(d_x, *stack.gradients())
+        return total
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        d_x, *d_weights = (saved * grad for saved in ctx.saved_tensors)
+        return d_x, None, *d_weights
+
+
+class _Stack:
+    """The four layers in their quick forms, the activations of one chunk, and the sums of the gradients."""
+
+    def __init__(self, weights: tuple[Tensor, ...]) -> None:
+        point, point_bias, spread, spread_bias, double, double_bias, last, last_bias = weights
+        self.shapes = [weight.shape for weight in weights[::2]]
+        taps = point.shape[2] * point.shape[3]
+        self.point = point.permute(0, 2, 3, 1).reshape(len(point), -1)
+        self.point_bias = point_bias.repeat(taps)
+        self.spread = spread.permute(0, 2, 3, 1).reshape(len(spread), -1)
+        self.spread_bias = spread_bias
+        self.double, self.double_bias = to_cell_weight(double), double_bias.repeat(4)
+        self.last, self.last_bias = to_cell_weight(last), last_bias.repeat(4)
+        kept = (
+            self.point,
+            point_bias,
+            self.spread,
+            spread_bias,
+            self.double,
+            double_bias,
+            self.last,
+            last_bias,
+        )
+        self.sums = [torch.zeros_like(weight) for weight in kept]
+        self.kept: tuple[Tensor, ...] = ()
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Images in cell form, ``(n, 32, 32, 12)``."""
+        _, channels, height, width = self.shapes[0]
+        a = elu_(torch.addmm(self.point_bias, x, self.point)).view(len(x), height, width, channels)
+        pieces = a.view(-1, channels) @ self.spread
+        b = elu_(add_shifted(pieces.view(*a.shape[:3], *self.shapes[1][2:], -1)).add_(self.spread_bias))
+        c = elu_(convolve_padded(b, self.double, self.double_bias))
+        d = from_cells(c)
+        self.kept = (x, a, b, c, d)
+        return convolve_padded(d, self.last, self.last_bias)
+
+    def backward(self, grad: Tensor) -> Tensor:
+        """Gradient of ``x``, from that of the images; those of the weights are added up."""
+        x, a, b, c, d = self.kept
+        d_d = self._convolution(6, grad, d, self.last)
+        d_c = elu_backward(to_cells(d_d), c)
+        d_b = elu_backward(self._convolution(4, d_c, b, self.double), b)
+        pieces = patches(d_b, self.shapes[1][-1])
+        flat = a.view(len(pieces), -1)
+        self.sums[2].addmm_(flat.t(), pieces)
+        self.sums[3].add_(column_sums(d_b))
+        d_a = elu_backward((pieces @ self.spread.t()).view(a.shape), a)
+        flat = d_a.view(len(x), -1)
+        self.sums[0].addmm_(x.t(), flat)
+        self.sums[1].add_(column_sums(d_a))
+        return flat @ self.point.t()
+
+    def _convolution(self, place: int, grad: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+        """Gradient of the input of a convolution in cell form; adds up those of its weight and bias."""
+        pad = weight.shape[-1] - 1
+        d_x, d_weight, _ = aten.convolution_backward(
+            channels_first(grad),
+            channels_first(x),
+            weight,
+            None,
+            [1, 1],
+            [pad, pad],
+            [1, 1],
+            False,
+            [0, 0],
+            1,
+            [True, True, False],
+        )
+        self.sums[place].add_(d_weight)
+        self.sums[place + 1].add_(column_sums(grad).view(4, -1).sum(dim=0))
+        return channels_last(d_x)
+
+    def gradients(self) -> list[Tensor]:
+        """Of the weights and biases, in the shapes of the layers."""
+        d_point, d_point_bias, d_spread, d_spread_bias, d_double, d_double_bias, d_last, d_last_bias = (
+            self.sums
+        )
+        products = [
+            d.view(len(d), *shape[2:], -1).permute(0, 3, 1, 2)
+            for d, shape in zip((d_point, d_spread), self.shapes[:2], strict=True)
+        ]
+        return [
+            *(products[0], d_point_bias, products[1], d_spread_bias),
+            *(from_cell_weight(d_double), d_double_bias, from_cell_weight(d_last), d_last_bias),
+        ]

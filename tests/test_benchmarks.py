@@ -1,0 +1,57 @@
+"""The benchmarks' own arithmetic, and that ours runs at toy size; peers are not needed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import measure, world_model  # noqa: E402 - a folder beside the package
+from benchmarks.peers import use_folder  # noqa: E402
+
+
+def test_a_row_says_whether_its_bar_is_reached():
+    row = measure.ratio_row("work", "peer", [2.0, 4.0, 9.0], [1.0, 1.0, 1.0], bar=3.5)
+    assert (row.ratio, row.spread, row.mark) == (4.0, (2.0, 9.0), "pass")
+    assert measure.Row("work", "peer", 0.5, bar=0.4, at_most=True).mark == "MISS"
+    assert measure.Row("work", "peer", None, bar=2.0).mark == "not measured"
+
+
+def test_sides_take_turns():
+    calls = []
+    seconds = measure.take_turns({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2)
+    assert "".join(calls) == "ababab"
+    assert {name: len(values) for name, values in seconds.items()} == {"a": 2, "b": 2}
+
+
+def test_results_are_kept_as_a_page_and_as_data(tmp_path):
+    rows = [measure.Row("work", "peer", 2.0, (1.0, 3.0), bar=1.5)]
+    page = measure.save(rows, tmp_path, "name", "Title", "How.")
+    assert "| work | peer | 2.00x [1.00..3.00] | >= 1.5x | pass |  |" in page.read_text()
+    assert json.loads(page.with_suffix(".json").read_text())["rows"][0]["ratio"] == 2.0
+
+
+def test_ours_runs_at_toy_size():
+    model = world_model.build(world_model.TOY)
+    before = model.rssm.stoch_in.weight.detach().clone()
+    world_model.training_step(model, 2, 3)()
+    assert not torch.equal(model.rssm.stoch_in.weight, before)
+    world_model.both_ways(model, world_model.observe, 2, 3, model.embed_dim)()
+
+
+def test_a_wrong_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"has no networks\.py"):
+        use_folder(tmp_path, "networks.py")
+
+
+@pytest.mark.slow
+def test_the_entry_point_lists_the_benchmarks():
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "world_model" in done.stdout

@@ -1,0 +1,39 @@
+"""The forms made for CPUs against the plain layers, through the whole loss."""
+
+import pytest
+import torch
+from toy_world import random_batch, tiny_config
+
+from wam.seeding import torch_generator
+from wam.world_model import decoder, encoder
+from wam.world_model.model import WorldModel
+
+
+def loss_and_gradients(model):
+    output, state = model.loss(
+        random_batch(3, 4, starts=[(1, 2)]), model.initial_state(3), torch_generator(9), decode_fraction=0.5
+    )
+    gradients = torch.autograd.grad(output.loss, list(model.parameters()), allow_unused=True)
+    return output.loss.item(), gradients, state
+
+
+def test_loss_gradients_and_samples_equal_those_of_the_plain_layers(monkeypatch):
+    model = WorldModel(tiny_config(), seed=3)
+    loss, gradients, state = loss_and_gradients(model)
+    for module in (encoder, decoder):
+        monkeypatch.setattr(module, "in_one_go", lambda _: False)
+    plain_loss, plain_gradients, plain_state = loss_and_gradients(model)
+    assert loss == pytest.approx(plain_loss, rel=1e-6)
+    assert torch.equal(state.stoch, plain_state.stoch)
+    names = [name for name, _ in model.named_parameters()]
+    for name, got, want in zip(names, gradients, plain_gradients, strict=True):
+        assert (got is None) == (want is None), name
+        if got is not None and want.norm() > 0:
+            assert (got - want).norm() / want.norm() < 1e-5, name
+
+
+def test_other_precisions_take_the_plain_layers():
+    assert encoder.in_one_go(torch.zeros(1))
+    assert not encoder.in_one_go(torch.zeros(1, dtype=torch.float64))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not encoder.in_one_go(torch.zeros(1))
