@@ -1,0 +1,208 @@
+"""Probes of each world model; imagined beside real episodes of each cloned policy."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from wam.datasets import Arrays
+from wam.demonstrations.failures import read_attempts
+from wam.diagnostics.calibration import (
+    ROW_COLUMNS,
+    calibration_table,
+    episode_rows,
+    solved_by_probes,
+    summarise,
+)
+from wam.diagnostics.config import CalibrationConfig, ProbeConfig, ToleranceConfig
+from wam.diagnostics.detection import judge_attempts, judge_policy_frames
+from wam.diagnostics.drift import measure_drift
+from wam.diagnostics.frames import JudgedFrames, judged_frames, training_blocks
+from wam.diagnostics.probes import FEATURES, PROPRIO, probe_metrics, score_probes
+from wam.diagnostics.quantities import quantities
+from wam.diagnostics.ridge import LinearProbes, fit_probes
+from wam.diagnostics.trial import Trial, missed_on_policy_frames
+from wam.episodes.store import EpisodeStore
+from wam.evaluation.pools import borrowed_pool
+from wam.pipelines.history import Metrics
+from wam.pipelines.pages import ComputeConfig, EvaluationConfig, FeaturesConfig, RewardsConfig, TaskRow
+from wam.policy.diffusion import DiffusionPolicy
+from wam.reward.classifier import RewardClassifier
+from wam.rl.config import PPOConfig
+from wam.sim.config import SimConfig
+from wam.tasks.selection import starts_from_table
+from wam.training.checkpoint import Checkpoint
+from wam.training.device import resolve_device
+from wam.world_model.featurize import featurize_segments
+from wam.world_model.model import WorldModel
+
+PROBED_COLUMNS = ["task", "quantity", "is_light", "frames", "missed"]
+
+
+def probe_world_model(
+    world_model: Checkpoint,
+    play_features: Arrays,
+    training_episodes: EpisodeStore,
+    validation_episodes: EpisodeStore,
+    config: ProbeConfig,
+    tolerances: ToleranceConfig,
+    features: FeaturesConfig,
+    evaluation: EvaluationConfig,
+    compute: ComputeConfig,
+    seed: int,
+) -> tuple[Checkpoint, pd.DataFrame, pd.DataFrame, Metrics]:
+    """Linear probes of features and of raw proprioception, their scores, and their drift in imagination."""
+    model = WorldModel.from_checkpoint(world_model).to(resolve_device(compute.device)).eval()
+    training = training_episodes.load(images=False)
+    listed = quantities(training.layout_names if training.layout is not None else ())
+    names = [quantity.name for quantity in listed]
+    judged = judged_frames(model, validation_episodes.load(), config, seed=seed, batch=features.batch)
+    inputs = {FEATURES: judged.feat, PROPRIO: judged.episodes.proprio}
+    probes, tables = {}, []
+    for reads, held_out in inputs.items():
+        blocks = training_blocks(
+            play_features.lazily(), training, config.max_frames, proprio=reads == PROPRIO
+        )
+        probes[reads] = fit_probes(blocks, names, config.ridge)
+        table = score_probes(
+            probes[reads].read(held_out),
+            judged.truth,
+            constant=probes[reads].constant,
+            episode=judged.episode,
+            listed=listed,
+            tolerances=tolerances,
+            reads=reads,
+            seed=seed,
+        )
+        tables.append(table)
+    drift = _drift(model, probes[FEATURES], judged, config, evaluation, seed)
+    scores = pd.concat(tables, ignore_index=True)
+    metrics = {"stage": "probes", "task": "all", **probe_metrics(scores)}
+    return probes[FEATURES].to_checkpoint(), scores, drift, metrics
+
+
+def _drift(
+    model: WorldModel,
+    probes: LinearProbes,
+    judged: JudgedFrames,
+    config: ProbeConfig,
+    evaluation: EvaluationConfig,
+    seed: int,
+) -> pd.DataFrame:
+    layout_names = judged.episodes.layout_names if judged.episodes.layout is not None else ()
+    return measure_drift(
+        model,
+        probes,
+        judged,
+        quantities(layout_names),
+        sequences=config.sequences,
+        steps=config.steps,
+        start_repeats=evaluation.start_repeats,
+        seed=seed,
+    )
+
+
+def calibrate_policy(
+    world_model: Checkpoint,
+    cloned_policy: Checkpoint,
+    reward_classifier: Checkpoint,
+    probes: Checkpoint,
+    failure_episodes: Arrays,
+    starts: pd.DataFrame,
+    task: TaskRow,
+    config: CalibrationConfig,
+    ppo: PPOConfig,
+    evaluation: EvaluationConfig,
+    rewards: RewardsConfig,
+    simulator: SimConfig,
+    compute: ComputeConfig,
+    seed: int,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, Metrics]:
+    """The cloned policy from selection starts, imagined and real; its classifier on three kinds of frames.
+
+    Returns episodes, classifier quality, what probes miss on the policy's own frames, and final figures.
+    """
+    model = WorldModel.from_checkpoint(world_model).to(resolve_device(compute.device)).eval()
+    classifier = RewardClassifier.from_checkpoint(reward_classifier).eval()
+    read = LinearProbes.from_checkpoint(probes)
+    attempts = _attempts(model, failure_episodes, task.name, rewards, seed)
+    found = judge_attempts(model, classifier, *attempts, task.name, seed=seed)
+    if not _has_starts(starts, task.name):
+        figures = {"stage": "diagnostics", "task": task.name}
+        return _nothing(ROW_COLUMNS), found, _nothing(PROBED_COLUMNS), figures
+    trial = Trial(
+        model,
+        DiffusionPolicy.from_checkpoint(cloned_policy).to(model.device).eval(),
+        starts_from_table(starts, task.name, "selection"),
+        task.name,
+        max_steps=evaluation.max_steps,
+        start_repeats=evaluation.start_repeats,
+        prev_action=evaluation.prev_action,
+        seed=seed,
+    )
+    with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
+        real = trial.roll_out(pool, linger_steps=config.linger_steps)
+    found = pd.concat([found, judge_policy_frames(classifier, real.frames, task.name)], ignore_index=True)
+    imagined = trial.imagine(real.first, classifier, ppo, repeats=config.imagined_repeats)
+    probed = solved_by_probes(read, imagined, trial.starts, task.name)
+    rows = episode_rows(imagined, probed, real.outcome, task.name)
+    missed = missed_on_policy_frames(read, real.frames, trial.starts, task.name)
+    return rows, found, missed, _figures(rows, found, task.name)
+
+
+def _has_starts(starts: pd.DataFrame, task: str) -> bool:
+    """As published there are no selection starts, and what is not for selection is never touched here."""
+    return bool(((starts["task"] == task) & (starts["role"] == "selection")).any())
+
+
+def _nothing(columns: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame(columns=list(columns))
+
+
+def _attempts(
+    model: WorldModel, failure_episodes: Arrays, task: str, rewards: RewardsConfig, seed: int
+) -> tuple[dict[str, NDArray[Any]], pd.DataFrame]:
+    attempts = read_attempts(
+        failure_episodes.lazily(), task=task, role="held_out", convention=model.rotation_convention
+    )
+    features = featurize_segments(
+        model,
+        attempts.episodes,
+        attempts.table,
+        start_repeats=rewards.start_repeats,
+        fresh_samples=1,
+        long_context=False,
+        seed=seed,
+    )
+    return features, attempts.labels().frames
+
+
+def _figures(rows: pd.DataFrame, found: pd.DataFrame, task: str) -> Metrics:
+    line = calibration_table(rows).iloc[0]
+    names = ("real", "imagined", "probed", "gap", "low", "high")
+    figures = {f"calibration_{name}": float(line[name]) for name in names}
+    for _, row in found.iterrows():
+        figures |= {
+            f"{row['frames_of']}_{name}": float(row[name])
+            for name in ("precision", "recall", "failed_believed")
+        }
+    kept = {name: None if np.isnan(value) else value for name, value in figures.items()}
+    return {"stage": "diagnostics", "task": task, **kept}
+
+
+def collect_calibration(
+    config: CalibrationConfig, seed: int, *rows: pd.DataFrame
+) -> tuple[pd.DataFrame, Metrics]:
+    """Episodes of all tasks, and whether PPO in this world model's imagination may be trusted."""
+    whole = pd.concat([part for part in rows if len(part)] or [_nothing(ROW_COLUMNS)], ignore_index=True)
+    summary: Metrics = {"stage": "diagnostics", "task": "all"}
+    if len(whole):
+        summary |= summarise(calibration_table(whole), max_gap=config.max_gap, seed=seed)
+    return whole, summary
+
+
+def collect_tables(*tables: pd.DataFrame) -> pd.DataFrame:
+    """Tables of all tasks."""
+    return pd.concat([part for part in tables if len(part)] or [tables[0]], ignore_index=True)

@@ -1,0 +1,105 @@
+"""What diagnostics gather, and what PPO does with them."""
+
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from wam.diagnostics.calibration import IMAGINED, REAL, ROW_COLUMNS
+from wam.diagnostics.config import CalibrationConfig
+from wam.evaluation.success import success_table
+from wam.nn.linear_init import fan_in_uniform_
+from wam.pipelines.diagnostics.nodes import _has_starts, collect_calibration, collect_tables
+from wam.pipelines.pages import ReportConfig
+from wam.pipelines.ppo.nodes import UncalibratedError, heed, with_known_result
+from wam.pipelines.reporting.nodes import diagnose
+from wam.policy.config import DiffusionConfig
+from wam.policy.diffusion import DiffusionPolicy
+from wam.policy.fine_tuned import FineTunedPolicy
+
+NOTHING = pd.DataFrame(columns=list(ROW_COLUMNS))
+
+
+def page(beyond: Literal["warn", "stop"] = "warn") -> CalibrationConfig:
+    return CalibrationConfig(imagined_repeats=1, linger_steps=0, max_gap=0.15, beyond=beyond)
+
+
+def rows(imagined: int, real: int, starts: int = 10) -> pd.DataFrame:
+    parts = []
+    for world, solved in ((IMAGINED, imagined), (REAL, real)):
+        success = np.arange(starts) < solved
+        columns = {"start": range(starts), "repeat": 0, "success": success, "probed": success}
+        parts.append(pd.DataFrame({"task": "open_drawer", "world": world, **columns, "steps": range(starts)}))
+    return pd.concat(parts, ignore_index=True)[list(ROW_COLUMNS)]
+
+
+def test_ppo_is_stopped_only_where_the_page_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    assert heed(rows(10, 1), page(), "open_drawer") == {"calibration_doubted": 1.0}
+    assert "promises 90 points more success" in caplog.text
+    with pytest.raises(UncalibratedError, match=r"set calibration\.beyond to warn"):
+        heed(rows(10, 1), page("stop"), "open_drawer")
+
+
+def test_a_gap_that_may_be_chance_stops_nothing() -> None:
+    assert heed(rows(6, 4), page("stop"), "open_drawer") == {"calibration_doubted": 0.0}
+
+
+def test_without_selection_starts_nothing_is_claimed() -> None:
+    assert heed(NOTHING, page("stop"), "open_drawer") == {}
+    whole, summary = collect_calibration(page(), 0, NOTHING, NOTHING)
+    assert whole.empty
+    assert summary == {"stage": "diagnostics", "task": "all"}
+
+
+def test_held_out_starts_are_never_taken() -> None:
+    starts = pd.DataFrame({"task": ["open_drawer", "close_drawer"], "role": ["test", "selection"]})
+    assert not _has_starts(starts, "open_drawer")
+    assert _has_starts(starts, "close_drawer")
+
+
+def test_tasks_are_gathered_into_one_verdict() -> None:
+    whole, summary = collect_calibration(
+        page(), 0, rows(10, 1), NOTHING, rows(3, 1).assign(task="close_drawer")
+    )
+    assert len(whole) == 40
+    assert summary["mean_absolute_gap"] == pytest.approx(0.55)
+    assert summary["trusted"] == 0.0
+    assert len(collect_tables(NOTHING, rows(1, 1))) == 20
+    assert collect_tables(NOTHING, NOTHING).empty
+
+
+@pytest.fixture
+def cloned() -> DiffusionPolicy:
+    policy = DiffusionPolicy(4, DiffusionConfig(hidden=16, denoising_steps=5, standardize_condition=False))
+    fan_in_uniform_(policy, 0)
+    return policy.eval()
+
+
+def test_the_unchanged_policy_is_not_evaluated_again(cloned: DiffusionPolicy) -> None:
+    asked: list[Any] = []
+
+    def evaluate(policy: Any) -> dict[str, float]:
+        asked.append(policy)
+        return {"success": 0.5, "steps": 1.0}
+
+    known = with_known_result(evaluate, cloned, rows(0, 3))
+    assert known(FineTunedPolicy(cloned, cloned, 2)) == {"success": 0.3, "steps": 4.5}
+    assert asked == []
+    trained = DiffusionPolicy.from_checkpoint(cloned.to_checkpoint())
+    with torch.no_grad():
+        next(trained.parameters()).add_(1.0)
+    assert known(FineTunedPolicy(cloned, trained, 2))["success"] == 0.5
+    assert with_known_result(evaluate, cloned, NOTHING)(FineTunedPolicy(cloned, cloned, 2))["success"] == 0.5
+    assert len(asked) == 2
+
+
+def test_the_report_takes_whatever_was_diagnosed() -> None:
+    lines = [("open_drawer", "wam.cloned", 0, True, 5)]
+    success = success_table(pd.DataFrame(lines, columns=["task", "policy", "start", "success", "steps"]))
+    report = ReportConfig(title="t", data_set="d", bootstrap_seed=0, videos_per_task=0)
+    nothing = [None] * 10
+    assert "were not run" in diagnose(page(), report, success, *nothing)
+    tables: list[pd.DataFrame | None] = [*nothing[:6], rows(10, 1), NOTHING, *nothing[:2]]
+    assert "WAM: PPO in this imagination cannot be trusted" in diagnose(page(), report, success, *tables)
