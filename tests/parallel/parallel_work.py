@@ -4,6 +4,8 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
+
 
 def double(piece: int) -> int:
     return 2 * piece
@@ -37,3 +39,27 @@ def threads(_piece: int) -> tuple[int, str]:
     import torch
 
     return torch.get_num_threads() + cv2.getNumThreads(), os.environ["OMP_NUM_THREADS"]
+
+
+def array(piece: int) -> dict[str, np.ndarray]:
+    return {"row": np.arange(5, dtype=np.float32) * piece, "name": np.array([f"piece {piece}"])}
+
+
+def die_once(piece: tuple[str, int]) -> int:
+    """The first try ends its worker."""
+    folder, index = piece
+    mark = Path(folder) / f"died {index}"
+    if index % 3 == 1 and not mark.exists():
+        mark.touch()
+        os._exit(9)
+    return index
+
+
+def slow_on_a_node(piece: tuple[str, int]) -> int:
+    """Note where it was begun, and take its time."""
+    import ray
+
+    folder, index = piece
+    (Path(folder) / f"{ray.get_runtime_context().get_node_id()} {index}").touch()
+    time.sleep(3)
+    return index

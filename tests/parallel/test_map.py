@@ -76,7 +76,7 @@ def test_workers_do_not_run_far_ahead_of_the_reader(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_dead_worker_is_reported_and_replaced() -> None:
-    with pytest.raises(RuntimeError, match="a worker process died at or near piece"):
+    with pytest.raises(RuntimeError, match="a worker process died 3 times at or near piece"):
         run(work.die, [0, 1, 2, 3], workers=2)
     assert run(work.double, [1, 2], workers=2) == [2, 4]
 
@@ -141,3 +141,10 @@ def test_a_requested_stop_ends_a_map_that_waits_for_a_piece() -> None:
         allow_work()
         timer.cancel()
     assert time.monotonic() - began < 20
+
+
+@pytest.mark.slow
+def test_pieces_of_a_worker_that_dies_start_again(tmp_path: Path) -> None:
+    pieces = [(str(tmp_path), index) for index in range(8)]
+    assert run(work.die_once, pieces, workers=2) == list(range(8))
+    assert len(list(tmp_path.iterdir())) == 3

@@ -20,6 +20,11 @@ def name_bars(owner: str) -> None:
     _OWNER.set(owner)
 
 
+def bar_owner() -> str:
+    """The name before this thread's bars, for a process that works for it."""
+    return _OWNER.get()
+
+
 class Bar(tqdm):  # type: ignore[type-arg]
     """A bar at which a loop ends when the run is ending; several may be drawn at once, from any thread."""
 
@@ -55,7 +60,7 @@ class _Lines:
         sys.stderr.flush()
 
 
-def progress(total: int, description: str, unit: str, *, initial: int = 0) -> "tqdm[Any]":
+def progress(total: int, description: str, unit: str, *, initial: int = 0, shown: bool = True) -> "tqdm[Any]":
     """A progress bar on standard error.
 
     Args:
@@ -64,6 +69,7 @@ def progress(total: int, description: str, unit: str, *, initial: int = 0) -> "t
             the first line is due shows nothing.
         unit: One unit in the singular, e.g. ``frame``.
         initial: Units finished in an earlier run, not counted in the rate.
+        shown: Whether anything is drawn; one process of many that do the same draws for all.
 
     Returns:
         The bar: call ``update(n)``, use as a context manager or wrap with ``close()``.
@@ -82,4 +88,5 @@ def progress(total: int, description: str, unit: str, *, initial: int = 0) -> "t
         smoothing=0.1,
         file=sys.stderr if terminal else _Lines(),
         position=None if terminal else 0,
+        disable=not shown,
     )

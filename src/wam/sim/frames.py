@@ -38,21 +38,29 @@ class SimFrames:
 def frames_of(
     observations: Sequence[dict[str, Any]], infos: Sequence[dict[str, Any]] | None = None
 ) -> SimFrames:
-    """Stack observations of tables into one `SimFrames`; images only where all have them.
+    """Stack observations of tables into one `SimFrames`; black images where only others have some.
 
     Args:
         observations: One for each table.
         infos: What `reset` or `step` said beside each; their `solved` is kept where it is there.
     """
     judged = bool(infos) and all("solved" in info for info in infos or ())
-    rendered = bool(observations) and all(obs["rgb_obs"] for obs in observations)
+    images = [obs["rgb_obs"] for obs in observations]
     return SimFrames(
-        image_static=np.stack([o["rgb_obs"]["rgb_static"] for o in observations]) if rendered else None,
-        image_gripper=np.stack([o["rgb_obs"]["rgb_gripper"] for o in observations]) if rendered else None,
+        image_static=_stack_images(images, "rgb_static"),
+        image_gripper=_stack_images(images, "rgb_gripper"),
         robot_obs=np.array([o["robot_obs"] for o in observations], np.float64).reshape(-1, ROBOT_OBS_DIM),
         scene_state=np.array([o["scene_obs"] for o in observations], np.float64).reshape(-1, SCENE_STATE_DIM),
         solved=np.stack([info["solved"] for info in infos or ()]) if judged else None,
     )
+
+
+def _stack_images(images: Sequence[dict[str, NDArray[np.uint8]]], camera: str) -> NDArray[np.uint8] | None:
+    """Images of one camera, None when no table was drawn."""
+    drawn = next((shown[camera] for shown in images if shown), None)
+    if drawn is None:
+        return None
+    return np.stack([shown[camera] if shown else np.zeros_like(drawn) for shown in images])
 
 
 def gather_frames(

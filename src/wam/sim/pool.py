@@ -1,4 +1,4 @@
-"""Many play tables at once, in lockstep: several environments in each of a few worker processes."""
+"""Many play tables at once, in lockstep: several environments in each of a few workers."""
 
 import contextlib
 import multiprocessing
@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wam.contracts import ACTION_DIM
-from wam.sim.backends import Table, make_table
+from wam.parallel.map import RayWorkers, Workers
 from wam.sim.config import SimConfig
-from wam.sim.frames import SimFrames, copy_frames, frames_of, gather_frames
+from wam.sim.env_group import EnvGroup, SimWorker, SimWorkerError
+from wam.sim.frames import SimFrames, copy_frames, gather_frames
+from wam.sim.pool_ray import ray_sim_workers
 from wam.tasks.starts import Start
 
 __all__ = ["SimFrames", "SimPool", "SimWorkerError"]
@@ -25,46 +27,10 @@ JOIN_SECONDS = 5.0
 """How long a worker may take to leave after it was asked to, before it is ended by force."""
 
 
-class SimWorkerError(RuntimeError):
-    """A worker process of a pool failed; the message holds its own traceback."""
-
-
-class _EnvGroup:
-    """The environments of one process; grown when more starts than ever before are asked for."""
-
-    def __init__(self, config: SimConfig) -> None:
-        self._config = config
-        self._envs: list[Table] = []
-
-    def reset(self, starts: Sequence[Start], render: bool) -> SimFrames:
-        while len(self._envs) < len(starts):
-            self._envs.append(make_table(self._config, render=render))
-        seen = []
-        for env, start in zip(self._envs, starts, strict=False):
-            env.rendering = render
-            seen.append(env.reset(options={"start": start}))
-        return frames_of([observation for observation, _ in seen], [info for _, info in seen])
-
-    def step(self, rows: NDArray[np.int64], actions: NDArray[np.float64], render: bool) -> SimFrames:
-        observations, infos = [], []
-        for row, action in zip(rows, actions, strict=True):
-            env = self._envs[row]
-            env.rendering = render
-            observation, *_, info = env.step(action)
-            observations.append(observation)
-            infos.append(info)
-        return frames_of(observations, infos)
-
-    def close(self) -> None:
-        for env in self._envs:
-            env.close()
-        self._envs.clear()
-
-
 def _serve(connection: Connection, config: SimConfig) -> None:
     """Answer requests until the parent asks to stop or is gone. Runs in the worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
-    group = _EnvGroup(config)
+    group = EnvGroup(config)
     try:
         while True:
             try:
@@ -137,17 +103,21 @@ class SimPool:
 
     Args:
         config: The simulator.
-        workers: Processes; 0 runs everything inside this process.
+        workers: Processes, 0 for none but this one; or workers of a Ray cluster.
 
     Attributes:
         closed: Whether the pool was closed, by its user or after a worker failed.
     """
 
-    def __init__(self, config: SimConfig, *, workers: int) -> None:
-        if workers < 0:
+    def __init__(self, config: SimConfig, *, workers: Workers) -> None:
+        if not isinstance(workers, RayWorkers) and workers < 0:
             raise ValueError(f"workers must be at least 0 (0: in this process), got {workers}")
-        self._inline = _EnvGroup(config) if workers == 0 else None
-        self._workers = [_Worker(config, index) for index in range(workers)]
+        self._inline = EnvGroup(config) if workers == 0 else None
+        self._workers: Sequence[SimWorker] = (
+            ray_sim_workers(config, workers)
+            if isinstance(workers, RayWorkers)
+            else [_Worker(config, index) for index in range(workers)]
+        )
         self._frames: SimFrames | None = None
         self.closed = False
 
@@ -169,12 +139,12 @@ class SimPool:
         self._workers = []
         self._frames = None
 
-    def reset(self, starts: Sequence[Start], *, render: bool) -> SimFrames:
+    def reset(self, starts: Sequence[Start], *, render: bool | NDArray[np.bool_]) -> SimFrames:
         """Put each start on a table of its own.
 
         Args:
             starts: n starts.
-            render: Whether to draw both cameras.
+            render: Whether to draw both cameras; or (n,), of which tables: the others' images are black.
 
         Returns:
             The n first frames.
@@ -185,22 +155,29 @@ class SimPool:
         """
         if not starts:
             raise ValueError("reset needs at least one start, got none")
+        drawn = np.broadcast_to(np.asarray(render, np.bool_), len(starts))
         if self._inline is not None:
-            self._frames = self._inline.reset(starts, render)
+            self._frames = self._inline.reset(starts, drawn)
             return copy_frames(self._frames)
         count = len(self._workers)
         rows = [np.arange(k, len(starts), count) for k in range(count)]
-        requests = [("reset", list(starts[k::count]), render) for k in range(count)]
+        requests = [("reset", list(starts[k::count]), drawn[k::count]) for k in range(count)]
         self._frames = gather_frames(len(starts), self._ask(requests), rows, None)
         return copy_frames(self._frames)
 
-    def step(self, actions: NDArray[np.floating], *, active: NDArray[np.bool_], render: bool) -> SimFrames:
+    def step(
+        self,
+        actions: NDArray[np.floating],
+        *,
+        active: NDArray[np.bool_],
+        render: bool | NDArray[np.bool_],
+    ) -> SimFrames:
         """Take one control step (1/30 s) on the active tables.
 
         Args:
             actions: (n, 7) relative actions in [-1, 1].
             active: (n,) bool; a table that is not active keeps its last frame.
-            render: Whether to draw both cameras of the active tables.
+            render: Whether to draw both cameras of the active tables; or (n,), of which of them.
 
         Returns:
             n frames; rows of inactive tables repeat their last known frame (images too).
@@ -219,13 +196,13 @@ class SimPool:
                 f"got {np.shape(actions)} and {np.shape(active)}"
             )
         moves: NDArray[np.float64] = np.asarray(actions, np.float64)
-        running = np.flatnonzero(active)
+        running, drawn = np.flatnonzero(active), np.broadcast_to(np.asarray(render, np.bool_), n)
         if self._inline is not None:
-            parts, rows = [self._inline.step(running, moves[running], render)], [running]
+            parts, rows = [self._inline.step(running, moves[running], drawn[running])], [running]
         else:
             count = len(self._workers)
             rows = [running[running % count == k] for k in range(count)]
-            parts = self._ask([("step", part // count, moves[part], render) for part in rows])
+            parts = self._ask([("step", part // count, moves[part], drawn[part]) for part in rows])
         self._frames = gather_frames(n, parts, rows, last)
         return copy_frames(self._frames)
 

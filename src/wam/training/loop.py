@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ from wam.training.resume import (
     optimizer_tensors,
     save_state,
 )
+from wam.training.team import ALONE, Team
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,15 @@ class Objective(Protocol):
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continue from such a state."""
+        ...
+
+
+@runtime_checkable
+class InParts(Protocol):
+    """An objective that takes a step's batch in parts, one after another or one a device."""
+
+    def accumulate(self, step: int) -> LossOutput:
+        """Add the gradient of a step's loss; what it returns counts as its mean over the team."""
         ...
 
 
@@ -86,6 +96,7 @@ def train(
     prefix: str = "",
     validate: Callable[[], Mapping[str, float]] | None = None,
     validate_every: int = 1000,
+    team: Team = ALONE,
 ) -> TrainingResult:
     """Train, or go on training, until ``steps`` steps are done.
 
@@ -110,6 +121,8 @@ def train(
         prefix: Put before the names of published metrics.
         validate: Figures on held-out data by name, computed without gradient; must not change the objective.
         validate_every: Steps between validations, rounded up to a multiple of ``log_every``.
+        team: Of which this process is one; all of it must call this alike. Its first process validates,
+            publishes and writes checkpoints, which a team of any size can go on from.
 
     Raises:
         TrainingError: If the loss of a step is not finite, naming the step.
@@ -117,7 +130,9 @@ def train(
     if next(objective.modules().parameters()).device.type == "cpu":
         keep_freed_memory()
     rate = rate or partial(learning_rate_at, optimizer, steps=steps)
-    run = _Run(objective, optimizer, rate, ema_decay, key, ema_every=ema_every, ema_start=ema_start)
+    run = _Run(
+        objective, optimizer, rate, ema_decay, key, ema_every=ema_every, ema_start=ema_start, team=team
+    )
     steps = min(steps, stop_after or steps)
     if work_dir is not None:
         run.resume(work_dir, description)
@@ -125,19 +140,22 @@ def train(
         math.ceil(every / log_every) * log_every for every in (checkpoint_every, validate_every)
     )
     objective.modules().train()
-    with progress(steps, description, "step", initial=run.step) as bar:
+    with progress(steps, description, "step", initial=run.step, shown=team.leads) as bar:
         while run.step < steps:
             run.advance()
             bar.update(1)
             if run.step % log_every and run.step < steps:
                 continue
             row = run.log(description)
-            if validate is not None and (run.step % validate_every == 0 or run.step == steps):
+            if validate is not None and team.leads and (run.step % validate_every == 0 or run.step == steps):
                 row |= _validate(objective, validate)
-            metrics.publish({f"{prefix}{name}": v for name, v in row.items() if name != "step"}, run.step)
+            if team.leads:
+                metrics.publish({f"{prefix}{name}": v for name, v in row.items() if name != "step"}, run.step)
             bar.set_postfix(loss=f"{row['loss']:.4g}")
             if work_dir is not None and (run.step % checkpoint_every == 0 or run.step == steps):
-                save_state(work_dir, run.state())
+                state = run.state()
+                if team.leads:
+                    save_state(work_dir, state)
     objective.modules().eval()
     return TrainingResult(run.history, run.ema.weights() if run.ema else None)
 
@@ -163,6 +181,7 @@ class _Run:
         *,
         ema_every: int,
         ema_start: int,
+        team: Team,
     ) -> None:
         self.objective = objective
         self.page = page
@@ -170,6 +189,7 @@ class _Run:
         self.key = key
         self.ema_every = ema_every
         self.ema_start = ema_start
+        self.team = team
         self.step = 0
         self.history: History = []
         self.parameters = [p for p in objective.modules().parameters() if p.requires_grad]
@@ -182,9 +202,7 @@ class _Run:
         rate = self.rate(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss, figures = self.objective.loss(self.step)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss, figures = self._gradient()
         norm = nn.utils.clip_grad_norm_(self.parameters, self.page.clip_limit)
         self.optimizer.step()
         if self.ema and (self.step + 1) % self.ema_every == 0:
@@ -193,10 +211,23 @@ class _Run:
         self._pending.append({name: value.detach() for name, value in figures.items()})
         self.step += 1
 
+    def _gradient(self) -> LossOutput:
+        if isinstance(self.objective, InParts):
+            self.optimizer.zero_grad(set_to_none=True)
+            return self.objective.accumulate(self.step)
+        output = self.objective.loss(self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        output.loss.backward()  # type: ignore[no-untyped-call]
+        return output
+
     def log(self, description: str) -> dict[str, float]:
         """Close a point of the curves and return its row."""
         names = self._pending[0].keys()
-        columns = {name: torch.stack([row[name] for row in self._pending]).double().cpu() for name in names}
+        columns = {name: torch.stack([row[name] for row in self._pending]).double() for name in names}
+        if self.team.size > 1:
+            table = torch.stack([column.to(columns["loss"].device) for column in columns.values()])
+            columns = dict(zip(names, self.team.mean(table), strict=True))
+        columns = {name: column.cpu() for name, column in columns.items()}
         bad = (~columns["loss"].isfinite()).nonzero()
         if len(bad):
             first = self.step - len(self._pending) + int(bad[0])

@@ -1,0 +1,214 @@
+"""Training a world model on batches that are taken in parts: one after another, one a device, or both.
+
+::
+
+    streams     [ 0 .. B/4 ) [ B/4 .. B/2 ) [ B/2 .. 3B/4 ) [ 3B/4 .. B )
+    rank             0             0               1              1         2 devices x 2 parts each
+
+Windows, noise, random resets and decoded frames of a step are drawn for the whole batch in every process,
+each then takes its own: they depend on seed and step only, so any number of devices and parts trains on the
+same, up to the order in which numbers are added.
+"""
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from wam.contracts import LossOutput
+from wam.episodes.statistics import ProprioStatistics
+from wam.episodes.store import Episodes, EpisodeStore
+from wam.training.device import Device, resolve_device
+from wam.training.launch import run_team
+from wam.training.loop import TrainingResult, train
+from wam.training.resume import load_state
+from wam.training.team import ALONE, Team
+from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
+from wam.world_model.model import WorldModel
+from wam.world_model.part import Part, split_streams
+from wam.world_model.state import RSSMState
+from wam.world_model.train import WorldModelObjective, WorldModelValidation
+
+
+class WorldModelPartsObjective(WorldModelObjective):
+    """The loss of a world model whose batch is shared by a team, each process's share cut into parts.
+
+    Args:
+        model: Already on its device.
+        episodes: With images.
+        config: Batch sizes of the whole batch.
+        seed: Of windows and noise.
+        team: Among whom the batch is shared.
+        parts: That each process takes one after another, to need less memory.
+    """
+
+    def __init__(
+        self,
+        model: WorldModel,
+        episodes: Episodes,
+        config: WorldModelTrainingConfig,
+        *,
+        seed: int,
+        team: Team = ALONE,
+        parts: int = 1,
+    ) -> None:
+        super().__init__(model, episodes, config, seed=seed)
+        self._is_first = episodes.is_first
+        self._team = team
+        self._parts = split_streams(config.batch, team.size * parts)[team.rank * parts :][:parts]
+        self._own = slice(self._parts[0].start, self._parts[-1].stop)
+        self._state = self._state.rows(self._own)
+        self._forward = _Forward(model)
+        self._shared: DistributedDataParallel | None = None
+        if team.size > 1:  # the two initial states never get a gradient: they stay as published, at zero
+            self._shared = DistributedDataParallel(self._forward, find_unused_parameters=True)
+
+    def accumulate(self, step: int) -> LossOutput:
+        """See ``loop.InParts``."""
+        rows, starts_new = self._sampler.rows(step)
+        is_first = self._is_first[rows]
+        states, outputs = [], []
+        for streams in self._parts:
+            state = self._state.rows(slice(streams.start - self._own.start, streams.stop - self._own.start))
+            with self._gradients_meet(last=streams is self._parts[-1]):
+                output, state = self._windows_loss(
+                    step, rows[streams], starts_new[streams], state, Part.of(is_first, streams)
+                )
+                (output.loss * self._team.size).backward()  # type: ignore[no-untyped-call]
+            states.append(state)
+            outputs.append(output)
+        self._state = RSSMState(*(torch.cat(values) for values in zip(*states, strict=True)))
+        metrics = {name: self._total([o.metrics[name] for o in outputs]) for name in outputs[0].metrics}
+        return LossOutput(self._total([o.loss.detach() for o in outputs]), metrics)
+
+    def _total(self, values: list[Tensor]) -> Tensor:
+        """Sum over the parts; the mean over the team of what this gives is the sum over all parts."""
+        return torch.stack(values).sum() * self._team.size
+
+    def _gradients_meet(self, *, last: bool) -> contextlib.AbstractContextManager[Any]:
+        """Gradients are exchanged once a step, while the last part's are computed."""
+        if self._shared is None or last:
+            return contextlib.nullcontext()
+        return cast(contextlib.AbstractContextManager[Any], self._shared.no_sync())
+
+    def _model_loss(self, *arguments: Any, **options: Any) -> tuple[LossOutput, RSSMState]:
+        call = self._shared or self._forward
+        output: tuple[LossOutput, RSSMState] = call(*arguments, **options)
+        return output
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The states of all streams, of the whole team."""
+        own, count = super().state_dict(), self._config.batch
+        return {name: self._team.gather_rows(x, self._own, count) for name, x in own.items()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Continue with saved carried states of all streams."""
+        super().load_state_dict({name: x[self._own] for name, x in state.items()})
+
+
+class _Forward(nn.Module):
+    """The loss as a forward pass, which is where DistributedDataParallel listens."""
+
+    def __init__(self, model: WorldModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *arguments: Any, **options: Any) -> tuple[LossOutput, RSSMState]:
+        return self.model.loss(*arguments, **options)
+
+
+@dataclass(frozen=True)
+class WorldModelTask:
+    """All that a process needs to train its share of a world model.
+
+    Attributes:
+        model: Architecture and losses.
+        training: How it is trained.
+        statistics: Of proprioception.
+        training_episodes: Path of a packed store.
+        validation_episodes: Likewise, read if validation is on.
+        seed: Of weights, windows and noise.
+        parts: See ``WorldModelPartsObjective``.
+        stop_after: See ``loop.train``.
+        work_dir: Of the checkpoints.
+    """
+
+    model: WorldModelConfig
+    training: WorldModelTrainingConfig
+    statistics: ProprioStatistics
+    training_episodes: Path
+    validation_episodes: Path
+    seed: int
+    parts: int
+    stop_after: int | None
+    work_dir: Path
+
+
+def train_world_model_on(
+    task: WorldModelTask, devices: int, device: Device
+) -> tuple[WorldModel, TrainingResult]:
+    """Train a world model, or go on training it, on one device or on several of this machine.
+
+    A checkpoint may be gone on from with any number of devices and parts.
+
+    Args:
+        task: What is trained.
+        devices: 1 trains in this process.
+        device: Of what kind.
+
+    Raises:
+        LostRankError: If one of several processes failed or died; all others are ended then.
+        TrainingError: If the loss of a step is not finite, naming the step.
+        ValueError: If there are fewer GPUs than devices, or fewer streams than parts.
+    """
+    split_streams(task.training.batch, devices * task.parts)
+    if devices == 1:
+        return _train(task, ALONE, resolve_device(device))
+    run_team(_train_share, task, devices=devices, device=device)
+    state = load_state(task.work_dir, task.work_dir.name)
+    assert state is not None, "the first process leaves a checkpoint of the last step"
+    model = WorldModel(task.model, task.statistics, seed=task.seed)
+    model.load_state_dict(state.tensors["model"])
+    return model.eval(), TrainingResult(state.history, None)
+
+
+def _train_share(task: WorldModelTask, team: Team, device: torch.device) -> None:
+    """What each process of a team does."""
+    _train(task, team, device)
+
+
+def _train(task: WorldModelTask, team: Team, device: torch.device) -> tuple[WorldModel, TrainingResult]:
+    training, seed = task.training, task.seed
+    model = WorldModel(task.model, task.statistics, seed=seed).to(device)
+    validate = None
+    if training.validation_batches and team.leads:
+        held_out = EpisodeStore(task.validation_episodes).load()
+        validate = WorldModelValidation(model, held_out, training, seed=seed)
+    result = train(
+        _objective(task, model, team),
+        steps=training.steps,
+        optimizer=training.optimizer,
+        stop_after=task.stop_after,
+        work_dir=task.work_dir,
+        checkpoint_every=training.checkpoint_every,
+        log_every=training.log_every,
+        description="world model",
+        key=task.work_dir.name,
+        validate=validate,
+        validate_every=training.validate_every,
+        team=team,
+    )
+    return model, result
+
+
+def _objective(task: WorldModelTask, model: WorldModel, team: Team) -> WorldModelObjective:
+    episodes = EpisodeStore(task.training_episodes).load()
+    if team.size == task.parts == 1:
+        return WorldModelObjective(model, episodes, task.training, seed=task.seed)
+    return WorldModelPartsObjective(
+        model, episodes, task.training, seed=task.seed, team=team, parts=task.parts
+    )
