@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wam.contracts import ACTION_DIM, ROBOT_OBS_DIM, SCENE_STATE_DIM
+from wam.episodes.npz_file import read_npz
 
 FRAME_DIGITS: Final = 7
 
@@ -42,7 +43,7 @@ class Frame:
     """One recorded frame.
 
     Attributes:
-        image_static: ``(h, w, 3)`` uint8 RGB of the static camera.
+        image_static: ``(h, w, 3)`` uint8 RGB of the static camera; may be read-only, as the other.
         image_gripper: ``(h, w, 3)`` uint8 RGB of the wrist camera.
         robot_obs: ``(15,)`` float64.
         scene_obs: ``(24,)`` float64.
@@ -71,8 +72,7 @@ def read_frame(file: Path) -> Frame:
             wrong type or is not finite.
     """
     try:
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as data:
-            values = {key: data[key] for key in (*_VECTORS, *_IMAGES)}
+        values = read_npz(file, (*_VECTORS, *_IMAGES))
     except FileNotFoundError as error:
         raise CalvinFormatError(
             f"{file}: frame file is missing; copy it again or ingest with quarantine: true"

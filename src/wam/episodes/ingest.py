@@ -24,6 +24,7 @@ from wam.episodes.shard import (
     ImageShapes,
     Shard,
     ShardOutcome,
+    clear_spare_images,
     create_arrays,
     finished_outcome,
     resize_image,
@@ -31,7 +32,7 @@ from wam.episodes.shard import (
     write_table,
 )
 from wam.episodes.store import FORMAT, FORMAT_VERSION, EpisodeStore
-from wam.parallel.map import available_workers, map_pieces
+from wam.parallel.map import available_workers, map_pieces, worker_count
 
 __all__ = ["IngestConfig", "IngestReport", "ingest_split", "split_around"]
 
@@ -73,8 +74,8 @@ def ingest_split(source: Path, target: Path, config: IngestConfig) -> IngestRepo
         DiskTooSmallError: If the store might not fit on the disk.
         FileExistsError: If ``target`` exists and was made from something else.
     """
-    split = CalvinSplit(Path(source))
-    job = _Job(split=split, target=Path(target), config=config, plan=_plan_digest(split, config))
+    split = CalvinSplit(Path(source).absolute())
+    job = _Job(split=split, target=Path(target).absolute(), config=config, plan=_plan_digest(split, config))
     if job.target.exists():
         return _existing_report(job)
     reasons = _missing_frames(split, config)
@@ -198,7 +199,7 @@ def _announce(job: _Job, reasons: dict[int, str]) -> None:
     good = np.setdiff1d(job.split.frame_ids, np.array(sorted(reasons), np.int64))
     done = sum(file.stat().st_size for file in job.work.rglob("*") if file.is_file())
     workers = job.config.workers or available_workers()
-    plan_ingest(good, read, job.target, workers=workers, done_bytes=done)
+    plan_ingest(good, read, job.target, workers=worker_count(workers), done_bytes=done)
 
 
 def _image_shapes(split: CalvinSplit, reasons: dict[int, str], config: IngestConfig) -> ImageShapes:
@@ -219,7 +220,9 @@ def _image_shapes(split: CalvinSplit, reasons: dict[int, str], config: IngestCon
 def _write_shards(job: _Job, frame_ids: NDArray[np.int64], shapes: ImageShapes) -> list[ShardOutcome]:
     """Write every shard that an earlier run has not written; outcomes in the order of the rows."""
     size, store = job.config.shard_frames, job.work / STORE_FOLDER
-    create_arrays(store, len(frame_ids), chunk_frames=job.config.chunk_frames, shard_frames=size)
+    room = len(job.split.frame_ids) if job.config.images == "mapped" else None
+    sizes = {"chunk_frames": job.config.chunk_frames, "shard_frames": size}
+    create_arrays(store, len(frame_ids), **sizes, mapped_room=room)
     shards = [
         Shard(
             folder=job.split.folder,
@@ -256,6 +259,7 @@ def _finish(
         digest.update(bytes.fromhex(outcome.frame_digests))
     store = job.work / STORE_FOLDER
     group = zarr.open_group(store, mode="r+")
+    clear_spare_images(store)
     for name, values in _tables(job.split, episodes).items():
         write_table(group, name, values)
         digest.update(f"{name} {values.dtype.str} {values.shape}".encode())

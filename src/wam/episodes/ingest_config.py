@@ -1,12 +1,13 @@
 """Settings of ingest and its report."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from wam.contracts import config
 from wam.episodes.rotation import RotationConvention
+from wam.parallel.workers import RayWorkers
 
 
 @config
@@ -14,19 +15,23 @@ class IngestConfig:
     """How a CALVIN folder is packed.
 
     Attributes:
-        workers: Processes; None uses every usable core. The result does not depend on it.
+        workers: Processes, None for every usable core, or workers of a Ray cluster. The result does not
+            depend on it.
         chunk_frames: Frames compressed together; 16 reads a random 50-frame window fastest.
         shard_frames: Frames per file, a multiple of ``chunk_frames``; bounds the memory of a worker (25 MB
             for 1024).
+        images: "compressed" is read whole into memory when it is loaded; "mapped" is not compressed, and
+            frames are read as they are used, for data that memory cannot hold.
         quarantine: Leave bad frames and annotations out and report them, instead of stopping at the first.
         rotation_convention: How Euler angles become six rotation numbers; ``intrinsic`` is as published
             (fault B16).
         require_annotations: Stop when the folder has no task segments; False packs play frames only.
     """
 
-    workers: Annotated[int, Field(ge=1)] | None = None
+    workers: Annotated[int, Field(ge=1)] | RayWorkers | None = None
     chunk_frames: Annotated[int, Field(ge=1)] = 16
     shard_frames: Annotated[int, Field(ge=1)] = 1024
+    images: Literal["compressed", "mapped"] = "compressed"
     quarantine: bool = False
     rotation_convention: RotationConvention = "extrinsic"
     require_annotations: bool = True

@@ -31,6 +31,7 @@ from wam.contracts import (
     SCENE_STATE_DIM,
 )
 from wam.episodes.calvin_format import CalvinFormatError, Frame, frame_file_name, read_frame
+from wam.episodes.image_files import clear_spare_rows, is_mapped, make_mapped_file, map_rows
 from wam.episodes.proprio import proprio_from_robot_obs
 from wam.episodes.rotation import RotationConvention
 
@@ -101,7 +102,9 @@ class ShardOutcome:
     bad_frames: list[tuple[int, str]]
 
 
-def create_arrays(store: Path, num_frames: int, *, chunk_frames: int, shard_frames: int) -> None:
+def create_arrays(
+    store: Path, num_frames: int, *, chunk_frames: int, shard_frames: int, mapped_room: int | None = None
+) -> None:
     """Make the arrays that shards fill, or fit those of an interrupted run to the number of frames.
 
     Args:
@@ -109,22 +112,45 @@ def create_arrays(store: Path, num_frames: int, *, chunk_frames: int, shard_fram
         num_frames: Rows.
         chunk_frames: Rows compressed together, images only; vectors are compressed by whole shards.
         shard_frames: Rows per file.
+        mapped_room: Rows that the one file of mapped images has room for, at least ``num_frames``; None
+            compresses images.
     """
     group = zarr.open_group(store, mode="a")
     for name, (shape, dtype) in FRAME_ARRAYS.items():
-        existing = group.get(name)
-        if isinstance(existing, zarr.Array):
-            existing.resize((num_frames, *shape))
-            continue
-        is_image = len(shape) == 3
-        group.create_array(
-            name,
-            shape=(num_frames, *shape),
-            dtype=dtype,
-            chunks=((chunk_frames if is_image else shard_frames), *shape),
-            shards=(shard_frames, *shape) if is_image else None,
-            compressors=_compressors(is_image=is_image),
-        )
+        array = group.get(name)
+        if isinstance(array, zarr.Array):
+            array.resize((num_frames, *shape))
+        else:
+            array = group.create_array(
+                name,
+                shape=(num_frames, *shape),
+                dtype=dtype,
+                **_layout(shape, chunk_frames, shard_frames, mapped_room),
+            )
+        if is_mapped(array):
+            make_mapped_file(store / name, array)
+
+
+def _layout(
+    shape: tuple[int, ...], chunk_frames: int, shard_frames: int, mapped_room: int | None
+) -> dict[str, Any]:
+    if len(shape) != 3:
+        return {"chunks": (shard_frames, *shape), "compressors": _compressors(is_image=False)}
+    if mapped_room is None:
+        sizes, compressors = shard_frames, _compressors(is_image=True)
+    else:
+        sizes, compressors = -(-mapped_room // chunk_frames) * chunk_frames, []
+    return {"chunks": (chunk_frames, *shape), "shards": (sizes, *shape), "compressors": compressors}
+
+
+def clear_spare_images(store: Path) -> None:
+    """Zero what lies behind the last frame of images that are mapped, once all frames are written."""
+    group = zarr.open_group(store, mode="r")
+    for name in (IMAGE_STATIC, IMAGE_GRIPPER):
+        array = group[name]
+        assert isinstance(array, zarr.Array), f"{name} is not an array of {store}"
+        if is_mapped(array):
+            clear_spare_rows(store / name, array)
 
 
 def write_table(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
@@ -252,11 +278,14 @@ def _write_rows(shard: Shard, rows: dict[str, NDArray[Any]]) -> None:
     last_row = shard.first_row + len(shard.frame_ids)
     index = shard.first_row // shard.shard_frames
     for name, values in rows.items():
-        # What a killed run or another plan left must not shine through a partly filled shard.
-        shutil.rmtree(shard.store / name / "c" / str(index), ignore_errors=True)
         with _every_chunk():
             array = group[name]
         assert isinstance(array, zarr.Array), f"{name} is not an array of {shard.store}"
+        if is_mapped(array):
+            map_rows(shard.store / name, array, writable=True)[shard.first_row : last_row] = values
+            continue
+        # What a killed run or another plan left must not shine through a partly filled shard.
+        shutil.rmtree(shard.store / name / "c" / str(index), ignore_errors=True)
         with _every_chunk():
             array[shard.first_row : last_row] = values
 

@@ -1,6 +1,7 @@
 """The episode store: one split as a Zarr group, read whole into memory.
 
-Layout of the group (Zarr v3; images in chunks of 16 frames inside shards of 1024, lz4)::
+Layout of the group (Zarr v3; images in chunks of 16 frames inside shards of 1024, lz4, or in one uncompressed
+file that is mapped into memory: ``image_files``)::
 
     image_static, image_gripper  (N, 64, 64, 3) uint8
     action                       (N, 7) float64     relative action taken at the frame
@@ -28,8 +29,10 @@ import numpy as np
 import zarr
 from numpy.typing import ArrayLike, NDArray
 
-from wam.contracts import IMAGE_SIZE, OPEN_GRIPPER_ACTION
+from wam.contracts import IMAGE_GRIPPER, IMAGE_SIZE, IMAGE_STATIC, OPEN_GRIPPER_ACTION
+from wam.episodes.image_files import available_memory, is_compressed, is_mapped, map_rows, read_compressed
 from wam.episodes.rotation import RotationConvention
+from wam.parallel.map import available_workers
 
 FORMAT: Final = "wam-episodes"
 FORMAT_VERSION: Final = 1
@@ -207,13 +210,17 @@ class EpisodeStore:
         return array
 
     def read(self, name: str) -> NDArray[Any]:
-        """One array, whole, in memory.
+        """One array, whole, in memory; of images that are kept mapped, the file itself.
 
         Raises:
             EpisodeStoreError: If its data are damaged.
         """
         array = self.checked(name)
         try:
+            if is_compressed(array):
+                return read_compressed(self.path / name, array, available_workers())
+            if is_mapped(array):
+                return map_rows(self.path / name, array)
             return np.asarray(array[...])
         except (OSError, ValueError, RuntimeError) as error:
             raise EpisodeStoreError(
@@ -231,6 +238,7 @@ class EpisodeStore:
 
         Raises:
             EpisodeStoreError: If the data are damaged.
+            MemoryError: If the images do not fit.
         """
         key = (str(self.path.resolve()), self.digest, images)
         with _LOADING:
@@ -239,11 +247,24 @@ class EpisodeStore:
                 episodes = _LOADED[key] = self._load(images)
             return episodes
 
+    def _refuse_short_memory(self) -> None:
+        """Say so before the system ends the program for it."""
+        arrays = [self.array(name) for name in (IMAGE_STATIC, IMAGE_GRIPPER)]
+        needed = sum(array.nbytes for array in arrays if not is_mapped(array))
+        free = available_memory()
+        if free is not None and needed > free:
+            raise MemoryError(
+                f"the images of {self.path} take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB of memory are "
+                "free; pack the episodes again with ingest.images: mapped, and frames are read when used"
+            )
+
     def _load(self, images: bool) -> Episodes:
+        if images:
+            self._refuse_short_memory()
         blank = np.zeros((0, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
         return Episodes(
-            image_static=self.read("image_static") if images else blank,
-            image_gripper=self.read("image_gripper") if images else blank,
+            image_static=self.read(IMAGE_STATIC) if images else blank,
+            image_gripper=self.read(IMAGE_GRIPPER) if images else blank,
             action=self.read("action").astype(np.float32),
             proprio=self.read("proprio"),
             robot_obs=self.read("robot_obs"),

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from wam.nn.mish import Mish
+
 
 class SplitLinear(nn.Module):
     """One linear layer on ``[changing ; static]`` whose weight is kept in two parts.
@@ -42,7 +44,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = nn.Linear(width, width)
         self.second = nn.Linear(width, width)
-        self.activation = nn.Mish()
+        self.activation = Mish()
 
     def forward(self, x: Float[Tensor, "*B width"]) -> Float[Tensor, "*B width"]:
         """Add the two-layer branch to ``x``; same shape out."""

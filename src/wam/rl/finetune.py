@@ -23,6 +23,8 @@ from wam.rl.update import Learner
 from wam.seeding import torch_generator
 from wam.training.checkpoint import Checkpoint
 from wam.training.metrics import publish
+from wam.world_model.imagination import FrozenPrior
+from wam.world_model.model import WorldModel
 from wam.world_model.state import RSSMState
 
 SUCCESS = "success"
@@ -87,6 +89,8 @@ def finetune(
     decisions = config.decisions(policy.config.act_steps)
     learner = make_learner(policy, config, seed)
     key = _run_key(policy, world_model, classifier, start_states, config, seed=seed)
+    if isinstance(world_model, WorldModel) and world_model.device.type == "cpu":
+        world_model = FrozenPrior(world_model)
     state = Progress() if work_dir is None else restore_progress(work_dir, key, learner)
     if not state.history:
         state.history.append({"iteration": 0.0})

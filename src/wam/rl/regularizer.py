@@ -3,7 +3,7 @@
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from wam.policy.chain import DenoisingChain, chain_steps, gaussian_log_prob
@@ -16,25 +16,27 @@ def forward_loss(
     actor: DiffusionPolicy,
     teacher: DenoisingChain,
     cond: Float[Tensor, "U C"],
-    share: Float[Tensor, " U"],
+    share: Float[Tensor, " B"],
     *,
     min_std: float,
     clamp: tuple[float, float],
+    place: Int[Tensor, " B"] | None = None,
 ) -> Float[Tensor, ""]:
     """Negative log-likelihood of the frozen base's own chains under the actor.
 
     Args:
         actor: Trained policy.
-        teacher: One chain of the base per condition.
+        teacher: Chains of the base.
         cond: Conditions.
-        share: Weight of each condition; sums to 1.
+        share: Weight of each chain; sums to 1.
         min_std: Floor of the deviation.
         clamp: Bounds of an element's log-probability.
+        place: Condition of each chain, where several share one; None: one for each.
 
     Source:
         docs/published.md, PPO.
     """
-    log_prob = actor.log_prob(teacher, cond, min_std).clamp(*clamp).mean((1, 2, 3))
+    log_prob = actor.log_prob(teacher, cond, min_std, place).clamp(*clamp).mean((1, 2, 3))
     return -(log_prob * share).sum()
 
 
@@ -120,13 +122,22 @@ class CloningRegularizer:
         if config.bc_direction == "reverse":
             return self._reverse(actor, batch, mean, generator)
         rows, share = self._rows(batch, generator)
+        place = None
+        if config.bc_draws == "row":  # rows share observations: each enters the networks once
+            rows, place = torch.unique(rows, return_inverse=True)
         cond = self._cond[rows]
         if self._teacher is None:
-            chain = self._chains(cond, generator)
+            chain = self._chains(cond, generator, place)
         else:
             chain = DenoisingChain(actions=self._teacher.actions[rows], mean=self._teacher.mean[rows])
         return forward_loss(
-            actor, chain, cond, share, min_std=config.min_logprob_std, clamp=config.logprob_clamp
+            actor,
+            chain,
+            cond,
+            share,
+            min_std=config.min_logprob_std,
+            clamp=config.logprob_clamp,
+            place=place,
         )
 
     def _reverse(
@@ -152,11 +163,14 @@ class CloningRegularizer:
             rows, share = rows[chosen], share[chosen]
         return rows, share / share.sum()
 
-    def _chains(self, cond: Tensor, generator: torch.Generator) -> DenoisingChain:
+    def _chains(
+        self, cond: Tensor, generator: torch.Generator, place: Tensor | None = None
+    ) -> DenoisingChain:
         """Chains of the frozen base, explored like the actor's."""
         return self.base.sample_chain(
             cond,
             generator=generator,
             deterministic=False,
             ft_denoising_steps=self.config.ft_denoising_steps,
+            place=place,
         )

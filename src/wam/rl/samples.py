@@ -71,10 +71,17 @@ def minibatches(decisions: int, steps: int, size: int, generator: torch.Generato
         order = torch.arange(total)
     else:
         order = torch.randperm(total, generator=generator, device=generator.device).cpu()
-    return [_minibatch(part, steps, whole=count == 1) for part in order.tensor_split(count)]
+    return [minibatch_of_rows(part, steps, whole=count == 1) for part in order.tensor_split(count)]
 
 
-def _minibatch(rows: Tensor, steps: int, *, whole: bool) -> Minibatch:
+def minibatch_of_rows(rows: Tensor, steps: int, *, whole: bool = False) -> Minibatch:
+    """The transitions of some rows of a table of all: ``row = decision x steps + index``.
+
+    Args:
+        rows: ``(R,)``.
+        steps: n, transitions in each chain.
+        whole: The rows are all there are, in order.
+    """
     decision = rows // steps
     distinct, place = torch.unique(decision, return_inverse=True)
     return Minibatch(decision=decision, index=rows % steps, distinct=distinct, place=place, whole=whole)

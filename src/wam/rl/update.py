@@ -92,14 +92,14 @@ class Learner:
         """
         targets = self.targets(rollouts)
         if train_actor:
-            self._regularizer.prepare(targets.cond, targets.chain, generator)
+            self.prepare(targets, generator)
         rows: list[dict[str, float]] = []
         steps, size = self.config.ft_denoising_steps, self.config.minibatch_samples
         epochs = 0
         while epochs < self.config.update_epochs:
             for batch in minibatches(len(targets.cond), steps, size, generator):
                 placed = batch.to(self._device)
-                rows.append(self._step(targets, placed, generator, train_actor=train_actor))
+                rows.append(self.step(targets, placed, generator, train_actor=train_actor))
             epochs += 1
             limit = self.config.target_kl
             if limit is not None and rows[-1]["approx_kl"] > limit:
@@ -132,7 +132,11 @@ class Learner:
             rollouts.flat_feat, chain, self._clamped(old), advantage.flatten(), value_target.flatten()
         )
 
-    def _step(
+    def prepare(self, targets: Targets, generator: torch.Generator) -> None:
+        """Compute what all steps of an iteration share; comes before steps that train the actor."""
+        self._regularizer.prepare(targets.cond, targets.chain, generator)
+
+    def step(
         self,
         targets: Targets,
         batch: Minibatch,
@@ -140,7 +144,36 @@ class Learner:
         *,
         train_actor: bool,
     ) -> dict[str, float]:
-        """One gradient step on a minibatch."""
+        """One gradient step on a minibatch.
+
+        Args:
+            targets: Of the iteration.
+            batch: Transitions.
+            generator: Draws the regulariser's chains.
+            train_actor: False trains the critic alone.
+
+        Returns:
+            Losses and what to watch them by.
+
+        Raises:
+            FloatingPointError: If a loss is not finite.
+        """
+        values = self.backward(targets, batch, generator, train_actor=train_actor)
+        for module, optimizer in self._trained(train_actor):
+            if self.config.grad_clip_norm is not None:
+                nn.utils.clip_grad_norm_(module.parameters(), self.config.grad_clip_norm)
+            optimizer.step()
+        return values
+
+    def backward(
+        self,
+        targets: Targets,
+        batch: Minibatch,
+        generator: torch.Generator,
+        *,
+        train_actor: bool,
+    ) -> dict[str, float]:
+        """Gradients of a minibatch, left in the parameters; as :meth:`step`, which then uses them."""
         cond = targets.cond[batch.distinct]
         squared = (self.critic(cond) - targets.value_target[batch.distinct]) ** 2
         value_loss = (squared * batch.share).sum()
@@ -171,21 +204,15 @@ class Learner:
                 f"the loss is {float(loss.detach())} ({values}); lower actor_learning_rate or "
                 "critic_learning_rate, or look at the features"
             )
-        self._descend(loss, train_actor=train_actor)
+        for _, optimizer in self._trained(train_actor):
+            optimizer.zero_grad(set_to_none=True)
+        loss.backward()
         return values
 
-    def _descend(self, loss: Tensor, *, train_actor: bool) -> None:
-        """Gradient step on the critic, and on the actor if it is trained."""
-        optimizers: list[tuple[nn.Module, torch.optim.Optimizer]] = [(self.critic, self.critic_optimizer)]
-        if train_actor:
-            optimizers.append((self.actor, self.actor_optimizer))
-        for _, optimizer in optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        for module, optimizer in optimizers:
-            if self.config.grad_clip_norm is not None:
-                nn.utils.clip_grad_norm_(module.parameters(), self.config.grad_clip_norm)
-            optimizer.step()
+    def _trained(self, train_actor: bool) -> list[tuple[nn.Module, torch.optim.Optimizer]]:
+        """What a gradient step changes."""
+        critic = (self.critic, self.critic_optimizer)
+        return [critic, (self.actor, self.actor_optimizer)] if train_actor else [critic]
 
     def _clamped(self, log_prob: Tensor) -> Tensor:
         low, high = self.config.logprob_clamp

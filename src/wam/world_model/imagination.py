@@ -1,0 +1,42 @@
+"""The prior of a frozen world model, prepared once for many steps on a CPU."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from wam.nn.distributions import hard_one_hot
+from wam.world_model.model import WorldModel
+from wam.world_model.state import RSSMState
+
+
+class FrozenPrior:
+    """``WorldModel.imagine_step`` with the weights as they are now; the same samples from the same noise.
+
+    A sampled state is one-hot, so its share of the first layer is a sum of rows and not a product: one eighth
+    of a step's work is left out. A state that has at most one value other than 0 in each categorical may
+    have any value there.
+
+    Args:
+        model: In evaluation mode; later changes of its weights are not seen.
+    """
+
+    def __init__(self, model: WorldModel) -> None:
+        self._model = model
+        size, layer = model.rssm.config, model.rssm.stoch_in
+        self._rows = layer.weight.detach().t().contiguous()
+        self._first = torch.arange(size.stoch_dim, device=self._rows.device) * size.stoch_classes
+        self._bias = layer.bias.detach()
+
+    @torch.no_grad()
+    def imagine_step(
+        self, state: RSSMState, action: Float[Tensor, "B A"], generator: torch.Generator
+    ) -> RSSMState:
+        """The state after ``action``, from the prior."""
+        rssm = self._model.rssm
+        value, place = state.stoch.max(-1)
+        part = functional.embedding_bag(place + self._first, self._rows, mode="sum", per_sample_weights=value)
+        inputs = functional.elu(rssm.input_norm(part + self._bias + rssm.action_in(action)))
+        deter: Tensor = rssm.cell(inputs, state.deter)
+        noise = self._model.noise(len(action), generator=generator)
+        return RSSMState(deter, hard_one_hot(rssm.prior_logits(deter), noise))
