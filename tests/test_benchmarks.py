@@ -11,7 +11,7 @@ import torch
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import measure, world_model  # noqa: E402 - a folder beside the package
+from benchmarks import data_path, measure, ppo, world_model  # noqa: E402 - a folder beside the package
 from benchmarks.peers import use_folder  # noqa: E402
 
 
@@ -55,3 +55,23 @@ def test_the_entry_point_lists_the_benchmarks():
         [sys.executable, "-m", "benchmarks"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert "world_model" in done.stdout
+
+
+def test_the_data_path_runs_at_toy_size(tmp_path):
+    sizes = ["--frames", "120", "--distinct", "4", "--batch", "3", "--steps", "5", "--turns", "1"]
+    args = data_path.parse(sizes)
+    path = tmp_path / "raw"
+    data_path.make_folder(path, 120, 4)
+    args.raw = path
+    rows = data_path.measure(args, tmp_path)
+    assert [row.against for row in rows] == ["zarr-python", *2 * ["memcpy of the same windows"]]
+    assert all(row.ratio > 0 for row in rows)
+
+
+def test_fine_tuning_runs_at_toy_size():
+    ours = ppo.Imagination(world_model.TOY, ppo.TOY, bc_coef=0.1, bc_draws="row")
+    targets = ours.learner.targets(ours.roll())
+    batch = ppo.minibatch_of_rows(torch.arange(100, 300), 10)
+    before = ours.learner.actor.denoiser.trunk.output.weight.detach().clone()
+    ppo.our_update(ours.learner, targets, batch)()
+    assert not torch.equal(ours.learner.actor.denoiser.trunk.output.weight, before)

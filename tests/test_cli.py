@@ -76,6 +76,11 @@ def test_other_options_arrive_as_they_do_at_kedros_command(options: Any) -> None
     assert seen["params"] == {"seed": 3}
 
 
+@pytest.mark.parametrize(("pipelines", "kept"), [("ablation", True), ("world_model", False)])
+def test_an_ablation_keeps_what_is_finished(options: Any, pipelines: str, kept: bool) -> None:
+    assert options("--pipelines", pipelines)["only_missing_outputs"] is kept
+
+
 def test_the_environment_variable_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("KEDRO_ENV", "gpu")

@@ -50,7 +50,9 @@ def pages_of(environment: str, **runtime_params: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_parameters_are_typed_complete_and_fit_together(environment: str) -> None:
     pages = pages_of(environment)
-    read = {name.removeprefix("params:") for name in register_pipelines()["__default__"].inputs()}
+    registered = register_pipelines()
+    inputs = registered["__default__"].inputs() | registered["ablation"].inputs()
+    read = {name.removeprefix("params:") for name in inputs}
     assert list(unread(parameters_of(environment), read)) == []
     assert {page.split(".")[0] for page in read - {"work_dir", "lineage"}} <= set(pages)
     check_pages(pages)

@@ -73,6 +73,8 @@ def test_the_report_is_one_page_with_everything_inside(everything: dict[str, Any
     assert "DiWA against WAM" in page
     for title in ("Success by task", "Reward classifiers", "World models", "Rollouts", "What this rests on"):
         assert title in page
+    for heading in ("What stands in the way", "What the features know", "Imagined beside real success"):
+        assert heading in page
     assert "data:image/webp;base64," in page
     assert 'src="http' not in page
     assert 'href="http' not in page
@@ -102,6 +104,26 @@ def test_each_cell_has_a_child_run_that_finished(place: Path, everything: dict[s
     assert cells <= set(runs)
     assert set(runs.values()) == {"FINISHED"}
     assert {"clone_policy/loss", "evaluation_metrics/cloned_success", "wam/train_world_model/loss"} <= keys
+
+
+def test_diagnostics_come_before_ppo_and_never_touch_held_out_starts(
+    place: Path, everything: dict[str, Any]
+) -> None:
+    assert everything
+    starts = _latest_table(place, "03_primary/starts.parquet")
+    selection = starts[starts["role"] == "selection"].groupby("task").size()
+    for name in WORLD_MODELS:
+        episodes = _latest_table(place, f"07_model_output/{name}/calibration_rows.parquet")
+        real = episodes[episodes["world"] == "real"].groupby("task").size()
+        assert real.to_dict() == selection.to_dict()
+        figures = _latest_table(place, f"07_model_output/{name}/metrics.parquet")
+        evaluated = figures[(figures["stage"] == "ppo") & (figures["name"] == "real_success_first")]
+        calibrated = episodes[episodes["world"] == "real"].groupby("task")["success"].mean()
+        assert dict(zip(evaluated["task"], evaluated["value"], strict=True)) == calibrated.to_dict()
+    with sqlite3.connect(place / "mlflow.db") as database:
+        keys = {row[0] for row in database.execute("select distinct key from metrics")}
+    assert {"calibration_metrics/calibration_gap", "ppo_metrics/calibration_doubted"} <= keys
+    assert {"wam/probe_metrics/drawer_error_cm", "wam/calibration_summary/trusted"} <= keys
 
 
 def test_lineage_is_logged_and_nothing_is_copied(place: Path, everything: dict[str, Any]) -> None:

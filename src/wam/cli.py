@@ -27,6 +27,8 @@ def run(**options: Any) -> Any:
         if nodes > 1:
             options["runner"] = "wam.runner.ConcurrentRunner"
             options["runner_params"] = {"max_workers": nodes, **options["runner_params"]}
+    if options["pipelines"] == ["ablation"]:
+        options["only_missing_outputs"] = True  # a night's work is not repeated by typing its command again
     assert kedro_run.callback is not None
     return kedro_run.callback(**options)
 

@@ -88,14 +88,15 @@ def config_with(page: _T, values: Mapping[str, Any]) -> _T:
     Raises:
         pydantic.ValidationError: Naming every unknown key and every wrong value.
     """
-    return config_from_dict(type(page), _merged(config_to_dict(page), values))
+    return config_from_dict(type(page), merged(config_to_dict(page), values))
 
 
-def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested plain values, those of ``new`` before those of ``old``."""
     both = dict(old)
     for key, value in new.items():
         deeper = isinstance(value, Mapping) and isinstance(both.get(key), Mapping)
-        both[key] = _merged(both[key], value) if deeper else value
+        both[key] = merged(both[key], value) if deeper else value
     return both
 
 

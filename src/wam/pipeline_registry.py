@@ -7,7 +7,9 @@ from typing import Final
 from kedro.pipeline import Pipeline
 
 from wam.pipelines import (
+    ablation,
     behavior_cloning,
+    diagnostics,
     evaluation,
     features,
     ingest,
@@ -17,7 +19,7 @@ from wam.pipelines import (
     rewards,
     world_model,
 )
-from wam.pipelines.grid import WORLD_MODELS
+from wam.pipelines.grid import WORLD_MODELS, cell_of
 
 STAGES: Final[Mapping[str, Callable[[], Pipeline]]] = {
     "play": play.create_pipeline,
@@ -26,19 +28,28 @@ STAGES: Final[Mapping[str, Callable[[], Pipeline]]] = {
     "features": features.create_pipeline,
     "rewards": rewards.create_pipeline,
     "behavior_cloning": behavior_cloning.create_pipeline,
+    "diagnostics": diagnostics.create_pipeline,
     "ppo": ppo.create_pipeline,
     "evaluation": evaluation.create_pipeline,
     "reporting": reporting.create_pipeline,
 }
 """The stages in the order in which data flows."""
 
-PER_WORLD_MODEL: Final = (world_model, features, rewards, behavior_cloning, ppo, evaluation)
+PER_WORLD_MODEL: Final = (
+    world_model,
+    features,
+    rewards,
+    behavior_cloning,
+    diagnostics,
+    ppo,
+    evaluation,
+)
 """Stages of the pipelines that are named after one world model."""
 
 
 @cache
 def register_pipelines() -> dict[str, Pipeline]:
-    """All pipelines: each stage, each world model's own chain, everything, all but play, and checks."""
+    """All pipelines: each stage, each world model's own chain, everything, parts of it, and checks."""
     stages = {name: create() for name, create in STAGES.items()}
     everything = sum(stages.values(), Pipeline([]))
     chains = {
@@ -49,6 +60,14 @@ def register_pipelines() -> dict[str, Pipeline]:
         **stages,
         **chains,
         "reproduce": everything - stages["play"],
+        "shared": _before_cells(everything),
         "verify_episodes": ingest.create_verification(),
+        "ablation": ablation.create_pipeline(),  # hooks.ablation adds the cells that its table names
         "__default__": everything,
     }
+
+
+def _before_cells(everything: Pipeline) -> Pipeline:
+    """What cells share: with it done, every cell can be run alone, on any machine."""
+    cells = [node.name for node in everything.nodes if cell_of(node.namespace)]
+    return everything - everything.from_nodes(*cells)

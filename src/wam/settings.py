@@ -25,6 +25,8 @@ from kedro.utils import find_kedro_project  # noqa: E402
 from kedro_viz.integrations.kedro.hooks import DatasetStatsHook  # noqa: E402
 
 from wam.hooks import (  # noqa: E402
+    AblationHooks,
+    FreshnessHooks,
     MlflowCellHooks,
     MlflowRunHooks,
     ProgressHooks,
@@ -54,7 +56,9 @@ HOOKS: Final = (
     WorkflowHooks(),
     ProvenanceHooks(),
     ProgressHooks(),
+    FreshnessHooks(),
     RunEnvironmentHooks(),
+    AblationHooks(),
 )
 
 # kedro-mlflow's hook is part of MlflowRunHooks, one of Kedro-Viz's two of WorkflowHooks

@@ -17,26 +17,29 @@ class FakePool:
 
     def __init__(self) -> None:
         self.scene = np.zeros((0, 24))
-        self.steps: list[tuple[NDArray[np.float64], NDArray[np.bool_], bool]] = []
+        self.steps: list[tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]] = []
 
-    def reset(self, starts: Sequence[Start], *, render: bool) -> SimFrames:
+    def reset(self, starts: Sequence[Start], *, render: NDArray[np.bool_]) -> SimFrames:
         self.scene = np.stack([start.scene_state for start in starts])
         self.steps = []
         return self._frames(render)
 
-    def step(self, actions: NDArray[np.floating], *, active: NDArray[np.bool_], render: bool) -> SimFrames:
-        self.steps.append((np.array(actions), active.copy(), render))
+    def step(
+        self, actions: NDArray[np.floating], *, active: NDArray[np.bool_], render: NDArray[np.bool_]
+    ) -> SimFrames:
+        self.steps.append((np.array(actions), active.copy(), render.copy()))
         self.scene = self.scene.copy()
         self.scene[active, DRAWER] += 0.01 * actions[active, 0]
         return self._frames(render)
 
-    def _frames(self, render: bool) -> SimFrames:
+    def _frames(self, render: NDArray[np.bool_]) -> SimFrames:
         count = len(self.scene)
         image = np.zeros((count, 64, 64, 3), np.uint8)
         image[:] = np.clip(self.scene[:, DRAWER] * 1000, 0, 255).astype(np.uint8)[:, None, None, None]
+        image[~render] = 0
         robot = np.zeros((count, 15))
         robot[:, 0] = self.scene[:, DRAWER]
-        return SimFrames(image if render else None, image if render else None, robot, self.scene.copy())
+        return SimFrames(*(image if render.any() else None,) * 2, robot, self.scene.copy())
 
 
 @pytest.fixture

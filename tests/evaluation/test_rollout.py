@@ -50,6 +50,24 @@ def test_the_rollout_ends_when_all_have_succeeded(pool, closed_drawers):
     assert len(pool.steps) == 13
 
 
+def test_an_episode_may_linger_after_its_success_without_changing_its_result(pool, closed_drawers):
+    agent = ScriptedAgent([0.0, 0.5, 1.0])
+    result = rollout(pool, closed_drawers, "open_drawer", agent, max_steps=30, linger_steps=3)
+    np.testing.assert_array_equal(result.success, [False, True, True])
+    np.testing.assert_array_equal(result.steps, [30, 25, 13])
+    running = [active.sum() for _, active, _ in pool.steps]
+    assert running == [3] * 16 + [2] * 12 + [1] * 2
+    observed = np.sum([active for _, _, active in agent.observed[1:]], axis=0)
+    np.testing.assert_array_equal(observed, [30, 27, 15])
+
+
+def test_lingering_ends_with_the_episode(pool, closed_drawers):
+    agent = ScriptedAgent([1.0, 1.0, 1.0])
+    result = rollout(pool, closed_drawers, "open_drawer", agent, max_steps=14, linger_steps=9)
+    assert result.success.all()
+    assert len(pool.steps) == 14
+
+
 def test_one_decision_per_chunk_and_every_frame_observed(pool, closed_drawers):
     agent = ScriptedAgent([0.0, 0.0, 0.0])
     rollout(pool, closed_drawers, "open_drawer", agent, max_steps=10)
@@ -79,7 +97,15 @@ def test_videos_hold_both_cameras_until_the_end(pool, closed_drawers):
 
 def test_blind_agents_are_not_rendered_for(pool, closed_drawers):
     rollout(pool, closed_drawers, "open_drawer", ScriptedAgent([0.0] * 3), max_steps=2)
-    assert not any(render for *_, render in pool.steps)
+    assert not any(render.any() for *_, render in pool.steps)
+
+
+def test_of_a_blind_agent_only_what_is_kept_is_rendered(pool, closed_drawers):
+    agent = ScriptedAgent([1.0] * 3)
+    result = rollout(pool, closed_drawers, "open_drawer", agent, max_steps=2, record=[1])
+    assert all(render.tolist() == [False, True, False] for *_, render in pool.steps)
+    assert [len(video) for video in result.videos.values()] == [3]
+    assert result.videos[1][-1].any()
 
 
 def test_bad_actions_unknown_tasks_and_rows_stop(pool, closed_drawers):

@@ -1,5 +1,7 @@
 """Half-done work is found again by the same work, and by no other."""
 
+import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
 
 from wam.hooks import WorkDirHooks
+from wam.hooks.work_dirs import ATTEMPTS, earlier_seconds
 
 
 def count_calls(data: dict[str, int], steps: int, work_dir: Path) -> dict[str, int]:
@@ -65,3 +68,19 @@ def test_other_data_start_anew(run: Callable[..., dict[str, int]], tmp_path: Pat
         with pytest.raises(RuntimeError, match="killed"):
             run(version, steps=9, data=data)
     assert len(list((tmp_path / "work").iterdir())) == 2
+
+
+def test_time_of_killed_attempts_counts_until_they_last_wrote(tmp_path: Path) -> None:
+    assert earlier_seconds(tmp_path) == 0.0
+    began = json.loads((tmp_path / ATTEMPTS).read_text())[0]["began"]
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/state").write_text("kept work")
+    os.utime(tmp_path / "deep/state", (began + 50, began + 50))
+    assert earlier_seconds(tmp_path) == pytest.approx(50, abs=0.01)
+    again = json.loads((tmp_path / ATTEMPTS).read_text())[1]["began"]
+    os.utime(tmp_path / "deep/state", (again + 7, again + 7))
+    assert earlier_seconds(tmp_path) == pytest.approx(57, abs=0.01)
+    os.utime(tmp_path / "deep/state", (began - 9, began - 9))
+    assert earlier_seconds(tmp_path) == pytest.approx(
+        57, abs=0.01
+    )  # an attempt that wrote nothing adds nothing

@@ -11,7 +11,9 @@ def test_all_pipelines_are_registered() -> None:
         *STAGES,
         *WORLD_MODELS,
         "reproduce",
+        "shared",
         "verify_episodes",
+        "ablation",
         "__default__",
     }
 
@@ -41,6 +43,7 @@ def test_a_cell_can_be_run_alone(world_model: str) -> None:
     assert {node.short_name for node in cell.nodes} == {
         "train_reward_classifier",
         "clone_policy",
+        "calibrate_policy",
         "finetune_policy",
         "evaluate_policies",
     }
@@ -48,6 +51,7 @@ def test_a_cell_can_be_run_alone(world_model: str) -> None:
 
 def test_cells_are_told_from_other_namespaces() -> None:
     assert cell_of("wam.open_drawer") == ("wam", "open_drawer")
+    assert cell_of("input_image-s1.open_drawer") == ("input_image-s1", "open_drawer")
     assert cell_of("wam") is None
     assert cell_of(None) is None
     assert cell_of("wam.no_task") is None
@@ -64,3 +68,14 @@ def test_node_names_say_what_is_done_to_what() -> None:
         assert name.islower()
         assert "_" in name
         assert node.func.__doc__, name
+
+
+def test_once_the_shared_part_is_done_every_cell_can_be_run_alone() -> None:
+    pipelines = register_pipelines()
+    everything, shared = pipelines["__default__"], pipelines["shared"]
+    assert not any(cell_of(node.namespace) for node in shared.nodes)
+    made = shared.all_outputs() | {"work_dir"}
+    cells = {node.namespace for node in everything.nodes if cell_of(node.namespace)}
+    for cell in sorted(cells):
+        free = everything.only_nodes_with_namespaces([cell]).inputs()
+        assert {name for name in free if not name.startswith("params:")} <= made, cell

@@ -212,3 +212,21 @@ def test_wrong_settings_are_refused():
         DenoisingChain(actions=torch.zeros(1, 3, 4, 7), mean=torch.zeros(1, 3, 4, 7))
     with pytest.raises(ValueError, match="copy of the base"):
         FineTunedPolicy(make_policy(), make_policy(hidden=8), 10)
+
+
+def test_chains_that_share_a_condition_equal_those_that_repeat_it():
+    policy, place = make_policy(), torch.tensor([2, 0, 0, 1, 2, 2])
+    cond = torch.randn(3, 6, generator=generator(3))
+    ways = ((cond, place), (cond[place], None))
+    shared, repeated = (
+        policy.sample_chain(c, generator=generator(4), deterministic=False, ft_denoising_steps=3, place=p)
+        for c, p in ways
+    )
+    torch.testing.assert_close(shared.actions, repeated.actions)
+    gradients = []
+    for c, p in ways:
+        policy.zero_grad()
+        policy.log_prob(shared, c, 0.1, p).sum().backward()
+        gradients.append([x.grad.clone() for x in policy.parameters()])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5 * float(other.abs().max()))

@@ -38,6 +38,7 @@ def empty_results() -> Results:
         rewards=pd.DataFrame(columns=["condition", "task", "precision", "recall"]),
         replay=pd.DataFrame({"task": ["open_drawer"], "succeeded": [1], "segments": [2], "rate": [0.5]}),
         figures={},
+        diagnosis="<p>nothing was diagnosed</p>",
         strips={},
         clips={},
         ancestry=pd.DataFrame({"artefact": ["starts"], "version": ["v1"], "digest": ["d"]}),

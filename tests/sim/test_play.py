@@ -147,6 +147,23 @@ def test_a_finished_collection_is_returned_as_it_is(collected, monkeypatch):
         collect_play(folder, SIM, replace(TINY, seed=4))
 
 
+def test_short_episodes_follow_the_training_episodes_with_layouts_of_their_own(collected, tmp_path):
+    config = replace(TINY, short_episodes=3, short_episode_frames=5)
+    folder = tmp_path / "data"
+    collect_play(folder, SIM, config)
+    split = CalvinSplit(folder / "training")
+    lengths = (split.episodes[:, 1] - split.episodes[:, 0] + 1).tolist()
+    assert lengths == [96, 96, 5, 5, 5]
+    assert len(np.unique(split.layouts, axis=0)) == 5
+    first = CalvinSplit(folder / "validation").episodes[0, 0]
+    assert first == split.episodes[-1, 1] + 1
+    without = digests(collected[0])
+    frames = {path: digest for path, digest in digests(folder).items() if path.startswith("training/episode")}
+    assert {path: frames[path] for path in without if path in frames} == {
+        path: without[path] for path in without if path.startswith("training/episode")
+    }
+
+
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("do not delete")
     with pytest.raises(FileExistsError, match="not empty"):

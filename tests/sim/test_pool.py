@@ -65,6 +65,17 @@ def test_without_rendering_there_are_no_images():
         assert pool.step(ACTIONS[0, :1], active=ALL[:1], render=False).image_gripper is None
 
 
+def test_tables_that_are_not_drawn_are_black_and_move_all_the_same():
+    drawn = np.array([False, True, False])
+    with SimPool(CONFIG, workers=0) as pool:
+        some = [pool.reset(STARTS, render=drawn), pool.step(ACTIONS[0], active=ALL, render=drawn)]
+    for frames, whole in zip(some, run_pool(0)[:2], strict=True):
+        np.testing.assert_array_equal(frames.robot_obs, whole.robot_obs)
+        np.testing.assert_array_equal(frames.image_static[1], whole.image_static[1])
+        assert not frames.image_static[~drawn].any()
+        assert not frames.image_gripper[~drawn].any()
+
+
 def test_frames_handed_out_do_not_change_later():
     with SimPool(CONFIG, workers=0) as pool:
         first = pool.reset(STARTS, render=False)

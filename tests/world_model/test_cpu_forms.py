@@ -2,11 +2,13 @@
 
 import pytest
 import torch
-from toy_world import random_batch, tiny_config
+from toy_world import random_batch, tiny_config, tiny_world_model
 
 from wam.seeding import torch_generator
 from wam.world_model import decoder, encoder
+from wam.world_model.imagination import FrozenPrior
 from wam.world_model.model import WorldModel
+from wam.world_model.state import RSSMState
 
 
 def loss_and_gradients(model):
@@ -37,3 +39,22 @@ def test_other_precisions_take_the_plain_layers():
     assert not encoder.in_one_go(torch.zeros(1, dtype=torch.float64))
     with torch.autocast("cpu", torch.bfloat16):
         assert not encoder.in_one_go(torch.zeros(1))
+
+
+def test_the_frozen_prior_gives_the_samples_of_the_plain_one():
+    model = tiny_world_model()
+    size, draw = model.config.rssm, torch_generator(4)
+    classes = torch.randint(size.stoch_classes, (9, size.stoch_dim), generator=draw)
+    stoch = torch.nn.functional.one_hot(classes, size.stoch_classes).float()
+    stoch[0] = 0.0  # before the first frame nothing is sampled
+    state = RSSMState(torch.randn(9, size.deter, generator=draw), stoch)
+    frozen, plain = FrozenPrior(model), model
+    states = [state, state]
+    for step in range(5):
+        action = torch.rand(9, 7, generator=draw) * 2 - 1
+        states = [
+            side.imagine_step(one, action, torch_generator(step))
+            for side, one in zip((frozen, plain), states, strict=True)
+        ]
+        torch.testing.assert_close(states[0].deter, states[1].deter, rtol=1e-5, atol=1e-6)
+        assert torch.equal(states[0].stoch, states[1].stoch)

@@ -8,6 +8,7 @@ from wam.contracts import OPEN_GRIPPER_ACTION
 from wam.seeding import torch_generator
 from wam.world_model import filtering
 from wam.world_model.featurize import features_by_row, featurize_episodes, featurize_segments, start_state
+from wam.world_model.featurize_pieces import featurize_store
 
 EPISODES = toy_episodes()
 SEGMENTS = pd.DataFrame({"start_row": [4, 22], "end_row": [9, 30]})
@@ -126,3 +127,11 @@ def test_fresh_samples_differ(model):
 def test_asking_for_nothing_is_refused(model):
     with pytest.raises(ValueError, match="no features are asked for"):
         segment_features(model, long_context=False, fresh_samples=0)
+
+
+def test_features_in_pieces_are_the_same(make_store, model):
+    store = make_store(lengths=(9, 4, 7))
+    whole = featurize_episodes(model, store.load(), seed=3, batch=2)
+    pieces = featurize_store(model.to_checkpoint(), store, seed=3, batch=2, workers=1)
+    want, got = (features_by_row(x, store.num_frames, model.feat_dim) for x in (whole, pieces))
+    np.testing.assert_array_equal(got, want)

@@ -1,17 +1,21 @@
+from dataclasses import replace
+
 import pytest
 import torch
+from toy_world import random_batch, tiny_config
 
 from wam.contracts import config_from_dict
 from wam.nn.init import initialise_
 from wam.seeding import torch_generator
 from wam.world_model.config import InverseDynamicsConfig
 from wam.world_model.inverse_dynamics import InverseDynamics
+from wam.world_model.model import WorldModel
 
 NO_STARTS = torch.zeros(2, 4, dtype=torch.bool)
 
 
 def head(**values) -> InverseDynamics:
-    module = InverseDynamics(config_from_dict(InverseDynamicsConfig, {"hidden": [32]} | values), 10, 6)
+    module = InverseDynamics(config_from_dict(InverseDynamicsConfig, {"hidden": [32]} | values), 10, 6, 9)
     initialise_(module, 0)
     return module
 
@@ -74,9 +78,46 @@ def test_the_sum_is_seven_times_the_mean():
     torch.testing.assert_close(total[1], mean[1])
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_l2_is_half_the_squared_error_and_the_metric_stays_absolute(reduction):
+    embed, action = draw(2, 4, 10), draw(2, 4, 7)
+    module = head(error="l2", reduction=reduction)
+    difference = module(embed) - action[:, :-1]
+    squared = 0.5 * difference.square()
+    loss, metric = module.loss(embed, action, NO_STARTS)
+    want = squared.mean() if reduction == "mean" else squared.sum(dim=-1).mean()
+    torch.testing.assert_close(loss, want)
+    torch.testing.assert_close(metric, difference.abs().mean().detach())
+
+
 @pytest.mark.parametrize(("used", "sees_proprio"), [("embed", True), ("image", False)])
 def test_the_image_input_does_not_see_the_appended_proprio(used, sees_proprio):
-    module, embed = head(input=used), draw(2, 4, 10)
+    module, embed, feat = head(input=used), draw(2, 4, 10), draw(2, 4, 9)
     changed = embed.clone()
     changed[..., 6:] += 1.0
-    assert torch.equal(module(embed), module(changed)) != sees_proprio
+    before, after = (module(module.seen(x, feat)) for x in (embed, changed))
+    assert torch.equal(before, after) != sees_proprio
+    assert torch.equal(module.seen(embed, feat), module.seen(embed, feat + 1.0))
+
+
+def test_the_features_input_sees_features_alone():
+    module, embed, feat = head(input="features"), draw(2, 4, 10), draw(2, 4, 9)
+    assert torch.equal(module.seen(embed, feat), feat)
+    assert module(feat).shape == (2, 3, 7)
+
+
+@pytest.mark.parametrize(("hidden", "layers"), [([], 1), ([32, 16], 3), ([32, 32, 16, 16], 5)])
+def test_depth_is_the_number_of_linear_layers(hidden, layers):
+    assert sum(isinstance(part, torch.nn.Linear) for part in head(hidden=hidden).mlp) == layers
+
+
+@pytest.mark.parametrize("used", ["embed", "image", "features"])
+def test_every_input_trains_the_encoder_of_the_world_model(used):
+    config = tiny_config(kl_coef=0.0, image_coef=0.0)
+    model = WorldModel(replace(config, inverse_dynamics=replace(config.inverse_dynamics, input=used)), seed=1)
+    batch = random_batch(2, 4)
+    output, _ = model.loss(batch, model.initial_state(2), torch_generator(0, "loss"))
+    output.loss.backward()
+    for part, reached in ((model.encoder, True), (model.rssm, used == "features")):
+        gradients = [p.grad.abs().sum() for p in part.parameters() if p.grad is not None]
+        assert (sum(gradients) > 0) == reached

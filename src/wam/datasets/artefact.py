@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -74,6 +75,8 @@ class ArtefactDataset(AbstractVersionedDataset[In, Out], Generic[In, Out]):
         self.metadata = metadata
         self.optional = optional
         self._origin: dict[str, Any] = {}
+        self._began: float | None = None
+        self._disregarded = False
         super().__init__(filepath=PurePosixPath(os.fspath(filepath)), version=version)
 
     @abstractmethod
@@ -116,6 +119,7 @@ class ArtefactDataset(AbstractVersionedDataset[In, Out], Generic[In, Out]):
                 os.replace(staging, home)
             else:
                 _replace(staging / target.name, target)
+            self._disregarded = False
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
@@ -126,11 +130,21 @@ class ArtefactDataset(AbstractVersionedDataset[In, Out], Generic[In, Out]):
     def _write_record(self, staging: Path, name: str) -> None:
         path = staging / name
         record = {"digest": self._digest(path), "bytes": sum(_sizes(path)), **self._origin}
+        if self._began is not None:
+            record["seconds"] = round(time.time() - self._began, 1)
         (staging / RECORD_NAME).write_text(json.dumps(record, indent=1, sort_keys=True))
 
     def set_origin(self, origin: Mapping[str, Any]) -> None:
         """Say what the next saved version was made from; it goes into its record."""
         self._origin = dict(origin)
+
+    def count_from(self, began: float) -> None:
+        """Say when the work on the next saved version began (seconds as of ``time.time``), for its record."""
+        self._began = began
+
+    def disregard(self) -> None:
+        """Count what is there as missing until something is saved."""
+        self._disregarded = True
 
     def record(self) -> dict[str, Any]:
         """The record of the version that would be loaded, empty where there is none."""
@@ -147,6 +161,8 @@ class ArtefactDataset(AbstractVersionedDataset[In, Out], Generic[In, Out]):
         return Path(self._get_load_path())
 
     def _exists(self) -> bool:
+        if self._disregarded:
+            return False
         try:
             return Path(self._get_load_path()).exists()
         except DatasetError:

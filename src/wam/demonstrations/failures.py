@@ -25,7 +25,7 @@ from wam.episodes.proprio import proprio_from_robot_obs
 from wam.episodes.rotation import RotationConvention
 from wam.episodes.shard import resize_image
 from wam.episodes.store import Episodes
-from wam.parallel.map import map_pieces
+from wam.parallel.map import Workers, map_pieces
 from wam.seeding import numpy_generator
 from wam.sim.backends import Table, make_table
 from wam.sim.config import SimConfig
@@ -120,7 +120,7 @@ def record_attempts(
     simulator: SimConfig,
     page: NearMissConfig,
     *,
-    workers: int,
+    workers: Workers,
     tasks: Sequence[str] = TASK_NAMES,
     convention: RotationConvention = "extrinsic",
 ) -> Iterator[dict[str, NDArray[Any]]]:

@@ -25,7 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from wam.episodes.store import Episodes
-from wam.parallel.map import map_pieces
+from wam.parallel.map import Workers, map_pieces
 from wam.sim.backends import make_table
 from wam.sim.config import SimConfig
 from wam.sim.replay import replay_actions
@@ -101,7 +101,7 @@ def label_segments(
     segments: pd.DataFrame,
     episodes: Episodes,
     *,
-    workers: int,
+    workers: Workers,
     source: LabelSource = "replay",
     pairing: LabelPairing = "described",
 ) -> SegmentLabels:
@@ -167,7 +167,7 @@ def _labelled(
 
 
 def _replayed_scenes(
-    config: SimConfig, episodes: Episodes, spans: Sequence[slice], workers: int
+    config: SimConfig, episodes: Episodes, spans: Sequence[slice], workers: Workers
 ) -> list[NDArray[np.float64]]:
     groups = [spans[i : i + SEGMENTS_PER_PIECE] for i in range(0, len(spans), SEGMENTS_PER_PIECE)]
     pieces = [

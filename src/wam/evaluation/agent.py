@@ -120,6 +120,11 @@ class WorldModelAgent:
         self._state: RSSMState
         self.act_steps = act_steps
 
+    @property
+    def feat(self) -> Tensor:
+        """Features ``(n, F)`` of the newest frames observed; stale for starts that no longer run."""
+        return self._state.feat
+
     @torch.no_grad()
     def reset(self, frames: SimFrames) -> None:
         """Filter the first frames from the zero state, each repeated ``start_repeats`` times."""

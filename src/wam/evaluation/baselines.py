@@ -14,7 +14,7 @@ from wam.demonstrations.control_conditions import ControlKind, control_condition
 from wam.episodes.statistics import ProprioStatistics
 from wam.evaluation.agent import Policy, StateAgent
 from wam.evaluation.rollout import MAX_STEPS, RolloutResult
-from wam.parallel.map import map_pieces
+from wam.parallel.map import Workers, map_pieces
 from wam.seeding import numpy_generator
 from wam.sim.config import SimConfig
 from wam.sim.expert_runs import run_expert
@@ -74,7 +74,7 @@ def expert_rollout(
     task: str,
     *,
     seed: int,
-    workers: int,
+    workers: Workers,
     max_steps: int = MAX_STEPS,
 ) -> RolloutResult:
     """The scripted expert from every start; it knows the furniture's layout.

@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from typing import Final
 
 from wam.contracts import config_to_dict
+from wam.parallel.map import Workers
 from wam.sim.config import SimConfig
 from wam.sim.pool import SimPool
 
-_Key = tuple[str, int]
+_Key = tuple[str, Workers]
 _IDLE: Final[dict[_Key, list[SimPool]]] = {}
 _GUARD: Final = threading.Lock()
 
 
 @contextlib.contextmanager
-def borrowed_pool(config: SimConfig, *, workers: int) -> Iterator[SimPool]:
+def borrowed_pool(config: SimConfig, *, workers: Workers) -> Iterator[SimPool]:
     """A pool for one borrower at a time: an idle one, or a new one; kept for the next borrower afterwards.
 
     Starts are reset completely, so what a pool did before never shows in a result. Two threads never hold
@@ -24,7 +25,7 @@ def borrowed_pool(config: SimConfig, *, workers: int) -> Iterator[SimPool]:
 
     Args:
         config: The simulator.
-        workers: Processes; 0 runs everything inside this process.
+        workers: As the pool's.
 
     Yields:
         The pool; do not close it.

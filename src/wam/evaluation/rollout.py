@@ -103,6 +103,7 @@ def rollout(
     agent: Agent,
     *,
     max_steps: int = MAX_STEPS,
+    linger_steps: int = 0,
     record: Sequence[int] = (),
     description: str = "rollout",
 ) -> RolloutResult:
@@ -114,7 +115,9 @@ def rollout(
         task: The task whose oracle judges.
         agent: Acts for all n starts in lockstep.
         max_steps: Control steps at most.
-        record: Indices of starts whose frames are kept (rendered even for an agent without eyes).
+        linger_steps: Control steps that an episode goes on after its first success, within ``max_steps``, for
+            agents that look at solved frames; they count neither for success nor for steps.
+        record: Indices of starts whose frames are kept (drawn even for an agent without eyes).
         description: Shown before the progress bar.
 
     Returns:
@@ -128,24 +131,25 @@ def rollout(
         raise ValueError(
             f"need at least one start and recorded indices below {len(starts)}, got {list(record)}"
         )
-    render = agent.needs_images or bool(record)
+    render = np.full(len(starts), agent.needs_images)
+    render[list(record)] = True  # drawing takes most of a step: for an agent without eyes, what is kept only
     frames = pool.reset(starts, render=render)
     agent.reset(frames)
     origin = frames.scene_state.copy()
     recorder = _Recorder(record, frames)
     active, success = np.ones(len(starts), np.bool_), np.zeros(len(starts), np.bool_)
-    steps = np.zeros(len(starts), np.int64)
+    steps, lingered = np.zeros(len(starts), np.int64), np.zeros(len(starts), np.int64)
     with progress(max_steps, description, "step") as bar:
         for step in range(max_steps):
             if step % agent.act_steps == 0:
                 chunk = to_executable(agent.act())
             action = chunk[:, step % agent.act_steps]
             frames = pool.step(action, active=active, render=render)
-            steps += active
+            steps += active & ~success
             recorder.add(frames, active)
-            solved = active & _judged(oracle, origin, frames)
-            success |= solved
-            active &= ~solved
+            success |= active & judged(oracle, origin, frames)
+            lingered += active & success
+            active &= lingered <= linger_steps
             bar.update()
             if not active.any():
                 break
@@ -153,7 +157,7 @@ def rollout(
     return RolloutResult(success, steps, recorder.videos())
 
 
-def _judged(task: Task, origin: NDArray[np.float64], frames: SimFrames) -> NDArray[np.bool_]:
+def judged(task: Task, origin: NDArray[np.float64], frames: SimFrames) -> NDArray[np.bool_]:
     """Who has solved the task (n,): by the simulator's own oracle where it has one, else by scene states."""
     if frames.solved is not None:
         return frames.solved[:, TASK_NAMES.index(task.name)]

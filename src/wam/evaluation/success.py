@@ -21,11 +21,11 @@ MEAN_ROW = "mean"
 """Name, in the column ``task``, of the row that averages over tasks."""
 
 
-def wilson_interval(successes: int, trials: int, *, confidence: float = CONFIDENCE) -> tuple[float, float]:
+def wilson_interval(successes: float, trials: int, *, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Score interval of a proportion (Wilson 1927); unlike k/n +- 1.96 s it is sane at 0 and n successes.
 
     Args:
-        successes: k, from 0 to n.
+        successes: k, from 0 to n; not whole where a start counts once for the mean of its repeats.
         trials: n, at least 1.
         confidence: Coverage, in (0, 1).
 

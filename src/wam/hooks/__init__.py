@@ -1,5 +1,7 @@
 """What happens around every run: one concern a file, registered in ``wam.settings``."""
 
+from wam.hooks.ablation import AblationHooks
+from wam.hooks.freshness import FreshnessHooks
 from wam.hooks.mlflow_cells import MlflowCellHooks
 from wam.hooks.mlflow_run import MlflowRunHooks
 from wam.hooks.progress import ProgressHooks
@@ -10,6 +12,8 @@ from wam.hooks.workers import WorkerHooks
 from wam.hooks.workflow import WorkflowHooks
 
 __all__ = [
+    "AblationHooks",
+    "FreshnessHooks",
     "MlflowCellHooks",
     "MlflowRunHooks",
     "ProgressHooks",

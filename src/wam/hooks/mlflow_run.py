@@ -21,6 +21,7 @@ from mlflow.entities import Dataset, DatasetInput, Param
 
 from wam.datasets import ArtefactDataset
 from wam.hooks.provenance import code_version
+from wam.pipelines.ablation.pipeline import PAGES
 
 _PARAMETERS_PER_BATCH: Final = 100
 """Limit of MLflow's ``log_batch``."""
@@ -71,7 +72,8 @@ class MlflowRunHooks(MlflowHook):  # type: ignore[misc]
     def after_context_created(self, context: KedroContext) -> None:
         """Set up tracking as ``mlflow.yml`` says, and keep the configured parameters."""
         super().after_context_created(context)
-        self._parameters = dict(flatten(context.config_loader["parameters"]))
+        pages = {name: page for name, page in context.config_loader["parameters"].items() if name != PAGES}
+        self._parameters = dict(flatten(pages))
         self._project_path = Path(context.project_path)
 
     @hook_impl

@@ -9,6 +9,7 @@ their versions: repeating a deterministic step changes nothing.
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,8 @@ from wam.datasets import ArtefactDataset, LineageDataset
 from wam.hooks.refusal import RunRefusedError
 from wam.pipeline_registry import STAGES, register_pipelines
 
-Ancestors = dict[str, dict[str, str]]
-"""Name of an artefact to its ``version`` and ``digest``."""
+Ancestors = dict[str, dict[str, Any]]
+"""Name of an artefact to its ``version`` and ``digest``, and the ``node`` and ``seconds`` that made it."""
 
 
 class ProvenanceError(RunRefusedError):
@@ -52,7 +53,7 @@ def find_mix(inputs: Mapping[str, Ancestors]) -> Mix | None:
     Args:
         inputs: Ancestors of each input, the input itself among them.
     """
-    seen: dict[str, dict[str, dict[str, str]]] = {}
+    seen: dict[str, dict[str, dict[str, Any]]] = {}
     for name, ancestors in inputs.items():
         for ancestor, identity in ancestors.items():
             seen.setdefault(ancestor, {})[name] = identity
@@ -124,6 +125,7 @@ class ProvenanceHooks:
             dataset = catalog.get(name)
             if isinstance(dataset, ArtefactDataset):
                 dataset.set_origin(origin)
+                dataset.count_from(time.time())
         return {name: origin for name in node.inputs if isinstance(catalog.get(name), LineageDataset)}
 
 
@@ -138,7 +140,8 @@ def _ancestors(catalog: DataCatalog, name: str) -> Ancestors:
         return {}
     record = dataset.record()
     version = dataset.resolve_load_version() or ""
-    return {**record.get("ancestors", {}), name: {"version": version, "digest": record["digest"]}}
+    made = {key: record[key] for key in ("node", "seconds") if key in record}
+    return {**record.get("ancestors", {}), name: {"version": version, "digest": record["digest"], **made}}
 
 
 def _merge(ancestors: Iterable[Ancestors]) -> Ancestors:

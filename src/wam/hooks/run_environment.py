@@ -12,6 +12,7 @@ from kedro.validation import ParameterValidationError
 
 from wam.hooks.refusal import RunRefusedError
 from wam.pipeline_registry import STAGES, register_pipelines
+from wam.pipelines.ablation.pipeline import PAGES
 from wam.pipelines.pages import check_pages
 
 RUN_OPTIONS: Final = frozenset({"data_root", "mlflow_uri", "mlflow_artifacts", "mlflow_run_id", "run_name"})
@@ -38,7 +39,8 @@ class RunEnvironmentHooks:
         Raises:
             WrongParametersError: Naming the parameters.
         """
-        pages = {name.removeprefix("params:") for name in register_pipelines()["__default__"].inputs()}
+        read = {name for one in ("__default__", "ablation") for name in register_pipelines()[one].inputs()}
+        pages = {name.removeprefix("params:") for name in read} | {PAGES}
         unknown = sorted(unread(context.config_loader["parameters"], pages))
         if unknown:
             hints = "\n".join(f"  {name}{_suggestion(name, pages)}" for name in unknown)

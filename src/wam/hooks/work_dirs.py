@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import shutil
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 COMPUTE: Final = "params:compute"
 """The page that changes no result: work goes on with another number of workers."""
+
+ATTEMPTS: Final = "attempts.json"
+"""Note in a scratch folder of when each attempt began."""
 
 
 class WorkDirHooks:
@@ -39,10 +43,15 @@ class WorkDirHooks:
         names = [name for name in inputs if isinstance(catalog.get(name), WorkDirDataset)]
         if not names:
             return None
-        folder = inputs[names[0]] / f"{node.name}-{work_digest(catalog, inputs)}"
-        if folder.exists() and any(folder.iterdir()):
+        folder: Path = inputs[names[0]] / f"{node.name}-{work_digest(catalog, inputs)}"
+        if folder.exists() and any(path.name != ATTEMPTS for path in folder.iterdir()):
             logger.info("%s goes on with the half-done work in %s", node.name, folder)
         folder.mkdir(parents=True, exist_ok=True)
+        began = time.time() - earlier_seconds(folder)
+        for name in node.outputs:
+            dataset = catalog.get(name)
+            if isinstance(dataset, ArtefactDataset):
+                dataset.count_from(began)
         self._folders[node.name] = folder
         self._unsaved[node.name] = set(node.outputs)
         return dict.fromkeys(names, folder)
@@ -55,6 +64,24 @@ class WorkDirHooks:
         self._unsaved[node.name].discard(dataset_name)
         if not self._unsaved[node.name]:
             shutil.rmtree(self._folders.pop(node.name), ignore_errors=True)
+
+
+def earlier_seconds(folder: Path) -> float:
+    """Seconds that killed attempts in a scratch folder worked until they last wrote; notes a new attempt.
+
+    A killed process notes nothing at its end, but its files' times say how far its kept work reached.
+    """
+    notes = folder / ATTEMPTS
+    attempts: list[dict[str, float]] = json.loads(notes.read_text()) if notes.is_file() else []
+    if attempts:
+        written = [path.stat().st_mtime for path in folder.rglob("*") if path.is_file() and path != notes]
+        last = attempts[-1]
+        last["seconds"] = max([0.0, *(when - last["began"] for when in written)])
+    attempts.append({"began": time.time()})
+    partial = notes.with_suffix(".part")
+    partial.write_text(json.dumps(attempts))
+    partial.replace(notes)
+    return sum(attempt.get("seconds", 0.0) for attempt in attempts)
 
 
 def work_digest(catalog: DataCatalog, inputs: dict[str, Any]) -> str:

@@ -6,7 +6,8 @@ and random actions. They run from the same starts, so that a success rate can be
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from types import MappingProxyType
+from typing import Final, Self
 
 from kedro.pipeline import Pipeline
 
@@ -23,10 +24,40 @@ CONDITIONS: Final = (*WORLD_MODELS, *BLIND, *REFERENCES)
 TASKS: Final = TASK_NAMES
 
 
+class Variant(str):
+    """A world model under a name of its own, with settings of its own; it stands wherever a condition does.
+
+    Args:
+        name: Of the condition.
+        own: Pages that it reads elsewhere than the conditions of the grid: dataset name in the node to that
+            in the catalog.
+        refined: Whether its policies are refined by PPO.
+    """
+
+    own: Mapping[str, str]
+    refined: bool
+
+    def __new__(cls, name: str, own: Mapping[str, str], *, refined: bool) -> Self:
+        """A name that carries its pages."""
+        self = super().__new__(cls, name)
+        self.own, self.refined = MappingProxyType(dict(own)), refined
+        return self
+
+
+def is_world_model(condition: str) -> bool:
+    """Whether a condition is neither a control nor a reference."""
+    return condition not in (*BLIND, *REFERENCES)
+
+
+def is_refined(condition: str) -> bool:
+    """Whether PPO refines a condition's policies."""
+    return condition.refined if isinstance(condition, Variant) else is_world_model(condition)
+
+
 def cell_of(namespace: str | None) -> tuple[str, str] | None:
     """Condition and task of a cell's namespace, ``None`` for any other."""
     parts = (namespace or "").split(".")
-    if len(parts) == 2 and parts[0] in CONDITIONS and parts[1] in TASKS:
+    if len(parts) == 2 and parts[1] in TASKS:
         return parts[0], parts[1]
     return None
 
@@ -54,15 +85,19 @@ def cells(
     copies = Pipeline([])
     for condition in conditions:
         for task in TASKS:
+            made = nodes()
             copies += Pipeline(
-                nodes(),
+                made,
                 namespace=f"{condition}.{task}",
                 inputs={
                     **{name: name for name in shared},
                     **{name: f"{condition}.{name}" for name in of_condition},
                 },
                 parameters=_pages(
-                    parameters, {**_own_rows(rows, condition), "params:task": f"params:tasks.{task}"}
+                    made,
+                    condition,
+                    parameters,
+                    {**_own_rows(rows, condition), "params:task": f"params:tasks.{task}"},
                 ),
                 tags=[condition, task],
             )
@@ -88,11 +123,12 @@ def of_each(
     """
     copies = Pipeline([])
     for condition in conditions:
+        made = nodes()
         copies += Pipeline(
-            nodes(),
+            made,
             namespace=condition,
             inputs={name: name for name in shared},
-            parameters=_pages(parameters, _own_rows(rows, condition)),
+            parameters=_pages(made, condition, parameters, _own_rows(rows, condition)),
             tags=[condition],
         )
     return copies
@@ -102,5 +138,8 @@ def _own_rows(rows: Mapping[str, str] | None, condition: str) -> dict[str, str]:
     return {f"params:{name}": f"params:{table}.{condition}" for name, table in (rows or {}).items()}
 
 
-def _pages(shared: Iterable[str], own: Mapping[str, str]) -> dict[str, str]:
-    return {**{f"params:{name}": f"params:{name}" for name in shared}, **own}
+def _pages(nodes: Pipeline, condition: str, shared: Iterable[str], rows: Mapping[str, str]) -> dict[str, str]:
+    pages = {**{f"params:{name}": f"params:{name}" for name in shared}, **rows}
+    if isinstance(condition, Variant):
+        pages |= {name: page for name, page in condition.own.items() if name in nodes.inputs()}
+    return pages

@@ -1,7 +1,8 @@
 """Pages of configuration that belong to a stage rather than to one room of the library."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from pydantic import Field
@@ -12,20 +13,31 @@ from wam.demonstrations.replay_labels import LabelPairing
 from wam.evaluation.agent import PrevAction
 from wam.evaluation.perceptual import PerceptualConfig
 from wam.evaluation.rollout import MAX_STEPS
-from wam.parallel.map import available_workers
+from wam.parallel.map import RayWorkers, Workers, available_workers
+from wam.parallel.ray_crew import RAY_MISSING
 from wam.rl.scenes import SceneDraw
 from wam.training.device import Device
 from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
+from wam.world_model.part import split_streams
 
 
 @config
 class ComputeConfig:
-    """Where and how wide things run. Only ``stop_after`` changes a result on one kind of device."""
+    """Where and how wide things run. On one kind of device only ``stop_after`` changes a result.
+
+    ``devices`` and ``accumulate`` add the same numbers in another order: last bits differ.
+    """
 
     device: Device
     """``auto`` takes the GPU if there is one."""
     workers: int = Field(ge=0)
-    """Processes for simulators and packing; 0 takes every usable core."""
+    """Processes for simulators and packing; 0 takes every usable core, with Ray of the whole cluster."""
+    executor: Literal["local", "ray"] = "local"
+    """Where those are: this machine, or the Ray cluster that ``RAY_ADDRESS`` names (docs/clusters.md)."""
+    devices: int = Field(default=1, gt=0)
+    """GPUs of this machine that train one world model together; on a CPU, processes that share it."""
+    accumulate: int = Field(default=1, gt=0)
+    """Parts of its share of the batch that each device takes one after another, to need less memory."""
     in_process: bool = False
     """Run simulators inside the main process: right for a few steps, where starting workers costs more."""
 
@@ -34,12 +46,14 @@ class ComputeConfig:
     configuration from end to end. What it makes means nothing."""
 
     @property
-    def processes(self) -> int:
-        """Processes of maps over pieces, at least 1 (which is this one)."""
-        return 1 if self.in_process else self.workers or available_workers()
+    def processes(self) -> Workers:
+        """Workers of maps over pieces, at least 1 (which is this process)."""
+        if self.in_process:
+            return 1
+        return RayWorkers(self.workers) if self.executor == "ray" else self.workers or available_workers()
 
     @property
-    def pool_workers(self) -> int:
+    def pool_workers(self) -> Workers:
         """Workers of a simulator pool, 0 for none."""
         return 0 if self.in_process else self.processes
 
@@ -193,6 +207,13 @@ def _check_selection(pages: Mapping[str, Any]) -> None:
         )
 
 
+def _check_compute(compute: ComputeConfig, trainings: Sequence[WorldModelTrainingConfig]) -> None:
+    if compute.executor == "ray" and find_spec("ray") is None:
+        raise ValueError(f"compute.executor is 'ray', but {RAY_MISSING}")
+    for training in trainings:
+        split_streams(training.batch, compute.devices * compute.accumulate)
+
+
 def check_pages(pages: Mapping[str, Any]) -> None:
     """Check what no page can check alone.
 
@@ -200,12 +221,14 @@ def check_pages(pages: Mapping[str, Any]) -> None:
         pages: Validated pages by name.
 
     Raises:
-        ValueError: If ``imagine_steps`` is no multiple of ``act_steps``, more denoising steps are fine-tuned
+        ValueError: If Ray is asked for and not installed, a batch has fewer streams than it is to be cut
+            into parts, ``imagine_steps`` is no multiple of ``act_steps``, more denoising steps are fine-tuned
             than there are, more segments or starts are selected than play collects, checkpoints are to be
             chosen on no starts, or a row of the world models has a setting that its page has not.
     """
-    for row in pages["world_models"].values():
-        row.applied(pages["world_model"], pages["world_model_training"])
+    rows = pages["world_models"].values()
+    applied = [row.applied(pages["world_model"], pages["world_model_training"]) for row in rows]
+    _check_compute(pages["compute"], [training for _, training in applied])
     _check_selection(pages)
     pages["ppo"].decisions(pages["policy"].act_steps)
     if pages["ppo"].ft_denoising_steps > pages["policy"].denoising_steps:

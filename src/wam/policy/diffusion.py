@@ -106,6 +106,7 @@ class DiffusionPolicy(nn.Module):
         deterministic: bool,
         ft_denoising_steps: int,
         base: "DiffusionPolicy | None" = None,
+        place: Int[Tensor, " R"] | None = None,
     ) -> DenoisingChain:
         """Denoise one chunk per row and keep the last steps.
 
@@ -115,6 +116,7 @@ class DiffusionPolicy(nn.Module):
             deterministic: As in :meth:`sample`.
             ft_denoising_steps: n, number of transitions kept, 1 .. K.
             base: Policy that runs the K - n steps before (the frozen copy in fine-tuning); None: this one.
+            place: Condition of each chain, where several share one; None: a chain for each condition.
 
         Raises:
             ValueError: If n is out of range.
@@ -123,13 +125,14 @@ class DiffusionPolicy(nn.Module):
         if not 1 <= kept <= steps:
             raise ValueError(f"ft_denoising_steps {kept} is not in 1 .. denoising_steps {steps}")
         first = self if base is None else base
-        noise = self._unit_noise(steps + 1, len(cond), generator).to(cond.device)
+        rows = len(cond) if place is None else len(place)
+        noise = self._unit_noise(steps + 1, rows, generator).to(cond.device)
         std = self.stds(deterministic=deterministic)
         ks = torch.arange(steps, device=cond.device)
-        x, projected = noise[steps], first.project(cond)
+        x, projected = noise[steps], first._placed(cond, place)
         for k in range(steps - 1, kept - 1, -1):
             x = first.transition_mean(x, ks[k], projected) + std[k] * noise[k]
-        projected = projected if first is self else self.project(cond)
+        projected = projected if first is self else self._placed(cond, place)
         actions, means = [x], []
         for k in range(kept - 1, -1, -1):
             mean = self.transition_mean(x, ks[k], projected)
@@ -137,6 +140,10 @@ class DiffusionPolicy(nn.Module):
             means.append(mean)
             actions.append(x)
         return DenoisingChain(actions=torch.stack(actions, 1), mean=torch.stack(means, 1))
+
+    def _placed(self, cond: Tensor, place: Tensor | None) -> Tensor:
+        projected = self.project(cond)
+        return projected if place is None else projected.index_select(0, place)
 
     def _unit_noise(self, draws: int, rows: int, generator: torch.Generator) -> Tensor:
         """Unit noise ``(draws, rows, Hs, A)``; the last draw starts the chain and is not clipped."""
@@ -146,17 +153,22 @@ class DiffusionPolicy(nn.Module):
         return noise
 
     def log_prob(
-        self, chain: DenoisingChain, cond: Float[Tensor, "B C"], min_std: float
+        self,
+        chain: DenoisingChain,
+        cond: Float[Tensor, "U C"],
+        min_std: float,
+        place: Int[Tensor, " B"] | None = None,
     ) -> Float[Tensor, "B n Hs A"]:
         """Log-probability of every element of every transition of a chain, in one pass.
 
         Args:
             chain: Chains whose last n steps are scored.
-            cond: Condition of each chain.
+            cond: Conditions.
             min_std: Floor of the transitions' deviation; 0.1 published.
+            place: Condition of each chain, where several share one; None: one for each.
         """
         k = chain_steps(chain.steps, cond.device)
-        mean = self.transition_mean(chain.actions[:, :-1], k[None], self.project(cond)[:, None])
+        mean = self.transition_mean(chain.actions[:, :-1], k[None], self._placed(cond, place)[:, None])
         return gaussian_log_prob(chain.actions[:, 1:], mean, self.schedule.floored_std(min_std)[k][None])
 
     def to_checkpoint(self) -> Checkpoint:

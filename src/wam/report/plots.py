@@ -47,13 +47,14 @@ def to_svg(figure: Figure) -> str:
 
 
 @contextlib.contextmanager
-def _style() -> Iterator[None]:
+def page_style() -> Iterator[None]:
     """The report's style, for one figure at a time: Matplotlib keeps its settings for the whole process."""
     with _DRAWING, mpl.rc_context(STYLE):  # type: ignore[arg-type]
         yield
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, width and height in inches."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -65,8 +66,8 @@ def plot_success(success: pd.DataFrame) -> str:
     """
     tasks = tasks_of(success)
     policies = ordered_policies(list(success["policy"].unique()))
-    with _style():
-        figure = _figure(10, 3.6)
+    with page_style():
+        figure = new_figure(10, 3.6)
         axes = figure.add_subplot()
         spread = 0.78 / max(1, len(policies))
         for number, key in enumerate(policies):
@@ -104,8 +105,8 @@ def plot_curves(curves: pd.DataFrame, names: Sequence[str], titles: Sequence[str
         titles: Titles of their panels.
     """
     shown = [(name, title) for name, title in zip(names, titles, strict=True) if name in set(curves["name"])]
-    with _style():
-        figure = _figure(3.3 * max(1, len(shown)), 2.6)
+    with page_style():
+        figure = new_figure(3.3 * max(1, len(shown)), 2.6)
         for index, (name, title) in enumerate(shown):
             axes = figure.add_subplot(1, len(shown), index + 1)
             for world_model, rows in curves[curves["name"] == name].groupby("world_model", sort=False):
@@ -137,8 +138,8 @@ def plot_imagined_beside_real(table: pd.DataFrame) -> str:
         table: Of ``comparisons.imagined_beside_real``.
     """
     world_models = list(dict.fromkeys(table["world_model"]))
-    with _style():
-        figure = _figure(4.2 * max(1, len(world_models)), 2.7)
+    with page_style():
+        figure = new_figure(4.2 * max(1, len(world_models)), 2.7)
         for index, name in enumerate(world_models):
             axes = figure.add_subplot(1, len(world_models), index + 1)
             rows = table[table["world_model"] == name]
@@ -163,8 +164,8 @@ def plot_open_loop(table: pd.DataFrame) -> str:
     Args:
         table: Columns world_model, step, psnr, psnr_std, ssim, ssim_std.
     """
-    with _style():
-        figure = _figure(7.2, 2.7)
+    with page_style():
+        figure = new_figure(7.2, 2.7)
         for index, (name, title) in enumerate((("psnr", "PSNR (dB)"), ("ssim", "SSIM"))):
             axes = figure.add_subplot(1, 2, index + 1)
             for world_model, rows in table.groupby("world_model", sort=False):

@@ -10,6 +10,7 @@ import pandas as pd
 from wam.evaluation.success import MEAN_ROW
 from wam.report.cells import cells_of
 from wam.report.comparisons import differences
+from wam.report.diagnostics import TITLE as DIAGNOSIS_TITLE
 from wam.report.labels import PolicyName, ordered_policies, task_title, world_model_title
 from wam.report.page import (
     Page,
@@ -55,6 +56,7 @@ class Results:
         rewards: Classifier quality: columns condition, task, precision, recall and counts.
         replay: Replay success by task: columns task, succeeded, segments, rate.
         figures: SVG text by name.
+        diagnosis: Ready HTML of why policies fail (``report.diagnostics.diagnostics_html``).
         strips: Open-loop strips and clips by world model and file name.
         clips: Rollout clips by world model and file name.
         ancestry: Artefact, version and digest of what the page was made from.
@@ -71,6 +73,7 @@ class Results:
     rewards: pd.DataFrame
     replay: pd.DataFrame
     figures: Mapping[str, str]
+    diagnosis: str
     strips: Mapping[str, Mapping[str, bytes]]
     clips: Mapping[str, Mapping[str, bytes]]
     ancestry: pd.DataFrame
@@ -83,6 +86,7 @@ def results_page(results: Results) -> str:
     sections = [
         _success(results),
         _controls(results),
+        Section(DIAGNOSIS_TITLE, [results.diagnosis]),
         _imagination(results),
         _rewards(results),
         _world_models(results),

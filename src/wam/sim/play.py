@@ -20,7 +20,7 @@ from wam.contracts import config_to_dict
 from wam.parallel.map import map_pieces
 from wam.sim.config import SimConfig
 from wam.sim.play_config import PlayConfig
-from wam.sim.play_episode import TRAINING, VALIDATION
+from wam.sim.play_episode import SHORT, TRAINING, VALIDATION
 from wam.sim.play_records import (
     WORK_FOLDER,
     PlayedEpisode,
@@ -88,7 +88,8 @@ def collect_play(target: Path, sim: SimConfig, config: PlayConfig) -> PlayReport
     if finished is not None:
         return finished
     training = _collect_split(target, sim, config, TRAINING, 0)
-    validation = _collect_split(target, sim, config, VALIDATION, len(training) * config.episode_frames)
+    training += _collect_short(target, sim, config, _next_id(training))
+    validation = _collect_split(target, sim, config, VALIDATION, _next_id(training))
     for split, episodes in ((TRAINING, training), (VALIDATION, validation)):
         describe_split(target / split, split, episodes, sim, config)
     report = _report(training, validation, time.monotonic() - began)
@@ -137,17 +138,38 @@ def _collect_split(
                 f"{_missing(episodes, config, split)}; raise max_episodes or ask for fewer segments"
             )
         pieces = [
-            PlayPiece(target, sim, config, split, index, first_id + index * config.episode_frames)
+            PlayPiece(target.absolute(), sim, config, split, index, first_id + index * config.episode_frames)
             for index in range(len(episodes), min(goal, config.max_episodes))
         ]
-        todo = [piece for piece in pieces if not piece.record.exists()]
-        for _ in map_pieces(
-            record_piece, todo, workers=config.workers, description=f"play, {split}", unit="episode"
-        ):
-            pass
-        episodes += [load_record(piece) for piece in pieces]
+        episodes += _record(pieces)
         goal = len(episodes) + config.round_episodes
     return episodes
+
+
+def _collect_short(target: Path, sim: SimConfig, config: PlayConfig, first_id: int) -> list[PlayedEpisode]:
+    """Record the short training episodes."""
+    frames = config.short_episode_frames
+    return _record(
+        [
+            PlayPiece(target.absolute(), sim, config, SHORT, index, first_id + index * frames)
+            for index in range(config.short_episodes)
+        ]
+    )
+
+
+def _record(pieces: Sequence[PlayPiece]) -> list[PlayedEpisode]:
+    """Record those that are not there yet."""
+    todo = [piece for piece in pieces if not piece.record.exists()]
+    if todo:
+        description, workers = f"play, {todo[0].split}", todo[0].config.workers
+        for _ in map_pieces(record_piece, todo, workers=workers, description=description, unit="episode"):
+            pass
+    return [load_record(piece) for piece in pieces]
+
+
+def _next_id(episodes: Sequence[PlayedEpisode]) -> int:
+    """Frame id behind the last episode."""
+    return episodes[-1].first_id + len(episodes[-1].robot_obs)
 
 
 def _missing(episodes: Sequence[PlayedEpisode], config: PlayConfig, split: str) -> dict[str, int]:

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from wam.contracts import config
+from wam.parallel.workers import RayWorkers
 from wam.tasks.segments import WINDOW_FRAMES
 
 Count = Annotated[int, Field(ge=0)]
@@ -20,6 +21,9 @@ class PlayConfig:
         seed: Seed of everything; an episode depends on it, its split and its number alone.
         episode_frames: Stored frames per episode (30 a second). Short episodes mean many layouts.
         training_episodes: Fewest training episodes.
+        short_episodes: Further training episodes that end before a task is done. They give world models many
+            more layouts for their frames; policies learn nothing from them.
+        short_episode_frames: Stored frames of each of those.
         validation_episodes: Fewest validation episodes.
         min_training_segments: Accepted training segments that every task must have.
         test_starts: Accepted segments that every task must have in the validation episodes for test starts.
@@ -35,12 +39,14 @@ class PlayConfig:
         block_probability: Chance that aimless motion pushes a block.
         speed_low: Slowest commanded speed (m per step).
         speed_high: Fastest commanded speed (m per step); labels are clipped at 0.02.
-        workers: Processes; results do not depend on it.
+        workers: Processes, or workers of a Ray cluster; results do not depend on it.
     """
 
     seed: Count = 0
     episode_frames: Annotated[int, Field(ge=WINDOW_FRAMES + 1)] = 256
     training_episodes: Positive = 1
+    short_episodes: Count = 0
+    short_episode_frames: Annotated[int, Field(ge=2)] = 40
     validation_episodes: Positive = 1
     min_training_segments: Count = 50
     test_starts: Count = 29
@@ -55,7 +61,7 @@ class PlayConfig:
     block_probability: Share = 0.3
     speed_low: Annotated[float, Field(gt=0.0, le=0.018)] = 0.012
     speed_high: Annotated[float, Field(gt=0.0, le=0.018)] = 0.016
-    workers: Positive = 1
+    workers: Positive | RayWorkers = 1
 
     @model_validator(mode="after")
     def _speeds_and_counts_agree(self) -> "PlayConfig":

@@ -24,6 +24,8 @@ from wam.tasks.table import DRAWER, JOINT_LIMITS, LED, LIGHTBULB, SLIDER, SWITCH
 TRAINING: Final = "training"
 VALIDATION: Final = "validation"
 """Names of the splits, CALVIN's folder names."""
+SHORT: Final = "short"
+"""Short episodes: part of the training split, with a count of their own."""
 FAMILIES: Final = (
     ("open_drawer", "close_drawer"),
     ("move_slider_left", "move_slider_right"),
@@ -79,7 +81,7 @@ def record_episode(sim: SimConfig, config: PlayConfig, split: str, index: int) -
     Args:
         sim: The simulator.
         config: How to play; the counts and the number of workers do not matter here.
-        split: Name of the split, part of the seed.
+        split: Name of the split or ``SHORT``, part of the seed.
         index: Number of the episode in its split.
     """
     rng = numpy_generator(config.seed, "play", split, index)
@@ -87,7 +89,8 @@ def record_episode(sim: SimConfig, config: PlayConfig, split: str, index: int) -
     start = _start_for(sim, agenda, rng)
     env = make_table(sim, render=True)
     try:
-        player = _Player(env, config, rng, env.reset(options={"start": start})[0])
+        frames = config.short_episode_frames if split == SHORT else config.episode_frames
+        player = _Player(env, config, rng, env.reset(options={"start": start})[0], frames)
         player.play(agenda)
     finally:
         env.close()
@@ -142,16 +145,16 @@ class _Player:
     """Acts in one environment and keeps what was seen, until the episode is full."""
 
     def __init__(
-        self, env: Table, config: PlayConfig, rng: np.random.Generator, first: dict[str, Any]
+        self, env: Table, config: PlayConfig, rng: np.random.Generator, first: dict[str, Any], frames: int
     ) -> None:
-        self._env, self._config, self._rng = env, config, rng
+        self._env, self._config, self._rng, self._frames = env, config, rng, frames
         self.observations = [first]
         self.tries = self.misses = 0
         self._kick, self._kick_left = np.zeros(ACTION_DIM - 1), 0
 
     @property
     def _full(self) -> bool:
-        return len(self.observations) > self._config.episode_frames
+        return len(self.observations) > self._frames
 
     @property
     def _scene(self) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from wam.seeding import numpy_generator
 from wam.sim.config import SimConfig
 from wam.sim.layout import LAYOUT_FIELDS
 from wam.sim.play_config import PlayConfig
-from wam.sim.play_episode import TRAINING, Recording, record_episode
+from wam.sim.play_episode import SHORT, TRAINING, Recording, record_episode
 from wam.tasks.segments import find_segments
 from wam.tasks.table import TASK_NAMES, TASKS
 
@@ -26,7 +26,7 @@ PARTIAL: Final = ".partial.npz"
 
 @dataclass(frozen=True)
 class PlayPiece:
-    """One episode to record: where, and everything it depends on."""
+    """One episode to record: where, and everything it depends on; ``split`` may be ``SHORT``."""
 
     target: Path
     sim: SimConfig
@@ -37,6 +37,11 @@ class PlayPiece:
 
     def __repr__(self) -> str:
         return f"{self.split} episode {self.index}"
+
+    @property
+    def folder(self) -> Path:
+        """Where its frames go: the folder of its split."""
+        return self.target / (TRAINING if self.split == SHORT else self.split)
 
     @property
     def record(self) -> Path:
@@ -61,7 +66,7 @@ def record_piece(piece: PlayPiece) -> None:
     """Record an episode, write its frames, and last its record."""
     recording = record_episode(piece.sim, piece.config, piece.split, piece.index)
     names = LAYOUT_FIELDS if len(recording.layout) else ()
-    SplitWriter(piece.target / piece.split, names).write_episode(
+    SplitWriter(piece.folder, names).write_episode(
         piece.first_id,
         rgb_static=recording.rgb_static,
         rgb_gripper=recording.rgb_gripper,
@@ -119,10 +124,11 @@ def describe_split(
         for start, end, index in episode.segments.tolist()
     ]
     first = np.array([episode.first_id for episode in episodes])
+    frames = np.array([len(episode.robot_obs) for episode in episodes])
     layouts = np.array([episode.layout for episode in episodes])
     has_layouts = layouts.shape[1] > 0
     SplitWriter(folder, LAYOUT_FIELDS if has_layouts else ()).finish(
-        episodes=np.stack([first, first + config.episode_frames - 1], axis=1),
+        episodes=np.stack([first, first + frames - 1], axis=1),
         annotations=annotations,
         robot_obs=np.concatenate([episode.robot_obs for episode in episodes]),
         scene_obs=np.concatenate([episode.scene_obs for episode in episodes]),

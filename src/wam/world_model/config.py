@@ -74,15 +74,18 @@ class InverseDynamicsConfig:
 
     Attributes:
         hidden: Hidden widths. The paper says "three-layer MLP" and no widths; two hidden layers are
-            three linear ones.
-        input: ``embed`` as published, or ``image``: the image part alone. The appended proprioception
-            solves the task without a pixel (docs/published.md, first trial).
-        reduction: Of the absolute error over the seven action components. ``mean`` is the likelier
-            reading of the paper (docs/published.md, world model), ``sum`` weighs seven times as much.
+            three linear ones, none is a single one.
+        input: ``embed`` as published, ``image``: the image part alone, or ``features``: f of both frames,
+            after the recurrent part. The appended proprioception solves the task without a pixel
+            (docs/published.md, first trial), and f of the second frame has read the action itself.
+        error: ``l1`` as published, or ``l2``: half the squared error. Both over the seven action components.
+        reduction: Of that error over the components. ``mean`` is the likelier reading of the paper
+            (docs/published.md, world model), ``sum`` weighs seven times as much.
     """
 
     hidden: tuple[int, ...]
-    input: Literal["embed", "image"] = "embed"
+    input: Literal["embed", "image", "features"] = "embed"
+    error: Literal["l1", "l2"] = "l1"
     reduction: Literal["mean", "sum"] = "mean"
 
 

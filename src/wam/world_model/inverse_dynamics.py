@@ -4,7 +4,8 @@
                +--> MLP --> action[t]        (WAM, equation for a_t; trained with an L1 loss)
     embed[t+1]-+
 
-It reads embeddings, not features: ``feat`` already holds the action through the GRU.
+It reads embeddings, not features: ``feat[t+1]`` already holds the action through the GRU. That is what the
+input ``features`` shows.
 """
 
 import torch
@@ -20,42 +21,50 @@ class InverseDynamics(nn.Module):
     """The head.
 
     Args:
-        config: Widths and input.
+        config: Widths, input and error.
         embed_dim: Width E of the embeddings.
         image_dim: Width of their leading, image part.
+        feat_dim: Width F of the features.
     """
 
-    def __init__(self, config: InverseDynamicsConfig, embed_dim: int, image_dim: int) -> None:
+    def __init__(self, config: InverseDynamicsConfig, embed_dim: int, image_dim: int, feat_dim: int) -> None:
         super().__init__()
         self.config = config
-        self.used = image_dim if config.input == "image" else embed_dim
+        self.used = {"embed": embed_dim, "image": image_dim, "features": feat_dim}[config.input]
         self.mlp = MLP(2 * self.used, config.hidden, ACTION_DIM)
 
-    def forward(self, embed: Float[Tensor, "B T E"]) -> Float[Tensor, "B T-1 A"]:
+    def seen(self, embed: Float[Tensor, "B T E"], feat: Float[Tensor, "B T F"]) -> Float[Tensor, "B T used"]:
+        """What the head sees of each frame, as ``config.input`` says."""
+        return feat if self.config.input == "features" else embed[..., : self.used]
+
+    def forward(self, seen: Float[Tensor, "B T used"]) -> Float[Tensor, "B T-1 A"]:
         """Predict ``action[t]`` for all but the last frame of each window."""
-        used = embed[..., : self.used]
-        predicted: Tensor = self.mlp(torch.cat([used[:, :-1], used[:, 1:]], dim=-1))
+        predicted: Tensor = self.mlp(torch.cat([seen[:, :-1], seen[:, 1:]], dim=-1))
         return predicted
 
     def loss(
         self,
-        embed: Float[Tensor, "B T E"],
+        seen: Float[Tensor, "B T used"],
         action: Float[Tensor, "B T A"],
         is_first: Bool[Tensor, "B T"],
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """Absolute error over the pairs that lie within one episode.
+        """Error over the pairs that lie within one episode.
 
         Args:
-            embed: Of the frames.
+            seen: Of the frames.
             action: Taken at the frames.
             is_first: True starts of episodes; the pair that ends there is left out.
 
         Returns:
             The loss (mean over pairs, components reduced as configured), and the mean absolute error,
-            detached. Both are 0 if no pair is left.
+            detached, whatever the loss is. Both are 0 if no pair is left.
         """
-        valid = (~is_first[:, 1:]).to(embed.dtype)
+        valid = (~is_first[:, 1:]).to(seen.dtype)
         pairs = valid.sum().clamp(min=1.0)
-        error = ((self(embed) - action[:, :-1]).abs().sum(dim=-1) * valid).sum() / pairs
-        mean_error = error / ACTION_DIM
-        return (error if self.config.reduction == "sum" else mean_error), mean_error.detach()
+        difference = self(seen) - action[:, :-1]
+        absolute = (difference.abs().sum(dim=-1) * valid).sum() / pairs
+        error = absolute
+        if self.config.error == "l2":
+            error = (0.5 * difference.square().sum(dim=-1) * valid).sum() / pairs
+        loss = error if self.config.reduction == "sum" else error / ACTION_DIM
+        return loss, (absolute / ACTION_DIM).detach()

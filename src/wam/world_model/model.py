@@ -31,6 +31,7 @@ from wam.world_model.decoder import Decoder
 from wam.world_model.encoder import Encoder
 from wam.world_model.inverse_dynamics import InverseDynamics
 from wam.world_model.losses import weighted_sum
+from wam.world_model.part import Part
 from wam.world_model.rssm import RSSM, Observed
 from wam.world_model.state import RSSMState
 
@@ -76,7 +77,7 @@ class WorldModel(nn.Module):
         if self.config.losses.action_coef == 0:
             return None
         page, image_dim = self.config.inverse_dynamics, self.encoder.image_dim
-        build = build_empty(lambda: InverseDynamics(page, self.embed_dim, image_dim))
+        build = build_empty(lambda: InverseDynamics(page, self.embed_dim, image_dim, self.feat_dim))
         return cast(InverseDynamics, build)
 
     def _proprio_decoder(self) -> MLP | None:
@@ -178,6 +179,7 @@ class WorldModel(nn.Module):
         *,
         decode_fraction: float = 1.0,
         reset: Bool[Tensor, "B T"] | None = None,
+        part: Part | None = None,
     ) -> tuple[LossOutput, RSSMState]:
         """The training loss of a batch of windows.
 
@@ -187,15 +189,24 @@ class WorldModel(nn.Module):
             generator: For the samples of z and the choice of decoded frames.
             decode_fraction: Share of the frames that the image loss is computed on.
             reset: Where the state is dropped although no episode starts; ``is_first`` always drops it.
+            part: Of a larger batch that these windows are; what is drawn at random, losses and metrics are
+                then this part's of the whole batch's.
 
         Returns:
             Loss and metrics, and the state after the windows, detached.
         """
         embed = self.embed(batch)
         drop = batch[IS_FIRST] if reset is None else batch[IS_FIRST] | reset
-        observed = self.observe(embed, batch[PREV_ACTION], drop, state, generator)
-        chosen = choose_frames(batch[IS_FIRST].numel(), decode_fraction, generator).to(self.device)
+        streams, steps = (part.batch if part else len(embed)), embed.shape[1]
+        noise = self.noise(streams, steps, generator=generator)
+        noise = noise[part.streams] if part else noise
+        observed = self.rssm.observe(embed, batch[PREV_ACTION], drop, state, noise)
+        chosen, share = choose_frames(streams * steps, decode_fraction, generator).to(self.device), 1.0
+        if part:
+            chosen, share = part.decoded(chosen, steps)
         terms, metrics = self._terms(batch, embed, observed, chosen)
+        if part:
+            terms, metrics = part.weigh(terms, share), part.weigh(metrics, share)
         losses = self.config.losses
         coefs = {"kl": losses.kl_coef, "image": losses.image_coef}
         coefs |= {"action": losses.action_coef} if self.inverse_dynamics else {}
@@ -220,8 +231,9 @@ class WorldModel(nn.Module):
                 "prior_entropy": categorical_entropy(prior).mean(),
             }
         if self.inverse_dynamics is not None:
+            seen = self.inverse_dynamics.seen(embed, observed.feat)
             terms["action"], metrics["action_error"] = self.inverse_dynamics.loss(
-                embed, batch[ACTION], batch[IS_FIRST]
+                seen, batch[ACTION], batch[IS_FIRST]
             )
         if self.proprio_decoder is not None:
             error = self.proprio_decoder(observed.feat) - self.proprio_normalizer(batch[PROPRIO])

@@ -1,11 +1,14 @@
 """Training a world model on streams of consecutive windows with carried state."""
 
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from wam.contracts import IS_FIRST, LossOutput
+from wam.contracts import LossOutput
 from wam.episodes.published_streams import PublishedStreams, Streams
 from wam.episodes.sampler import StreamSampler
 from wam.episodes.store import Episodes
@@ -13,6 +16,7 @@ from wam.seeding import torch_generator
 from wam.world_model.config import WorldModelTrainingConfig
 from wam.world_model.frames import make_frames
 from wam.world_model.model import WorldModel
+from wam.world_model.part import Part
 from wam.world_model.state import RSSMState
 
 
@@ -46,23 +50,39 @@ class WorldModelObjective:
     def loss(self, step: int) -> LossOutput:
         """Loss of a step; the states that the streams carry move on."""
         rows, starts_new = self._sampler.rows(step)
-        device = self._model.device
-        batch = self._frames.batch(rows)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self._config.precision == "bf16"):
-            output, self._state = self._model.loss(
-                batch,
-                self._state.masked(torch.from_numpy(~starts_new).to(device)),
-                torch_generator(self._seed, "world_model", step, device=device),
-                decode_fraction=self._config.decode_fraction,
-                reset=self._random_resets(batch[IS_FIRST], step),
-            )
+        output, self._state = self._windows_loss(step, rows, starts_new, self._state)
         return output
 
-    def _random_resets(self, is_first: Tensor, step: int) -> Tensor | None:
+    def _windows_loss(
+        self,
+        step: int,
+        rows: NDArray[np.int64],
+        starts_new: NDArray[np.bool_],
+        state: RSSMState,
+        part: Part | None = None,
+    ) -> tuple[LossOutput, RSSMState]:
+        """Loss of the windows in ``rows``, those of a part of the step's batch or of all of it."""
+        device = self._model.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._config.precision == "bf16"):
+            return self._model_loss(
+                self._frames.batch(rows),
+                state.masked(torch.from_numpy(~starts_new).to(device)),
+                torch_generator(self._seed, "world_model", step, device=device),
+                decode_fraction=self._config.decode_fraction,
+                reset=self._random_resets(step, part),
+                part=part,
+            )
+
+    def _model_loss(self, *arguments: Any, **options: Any) -> tuple[LossOutput, RSSMState]:
+        return self._model.loss(*arguments, **options)
+
+    def _random_resets(self, step: int, part: Part | None) -> Tensor | None:
         if self._config.reset_probability == 0:
             return None
-        draw = torch.rand(is_first.shape, generator=torch_generator(self._seed, "resets", step))
-        return (draw < self._config.reset_probability).to(is_first.device)
+        shape = (self._config.batch, self._config.sequence_steps)
+        draw = torch.rand(shape, generator=torch_generator(self._seed, "resets", step))
+        draw = draw[part.streams] if part else draw
+        return (draw < self._config.reset_probability).to(self._model.device)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The states that the streams carry."""

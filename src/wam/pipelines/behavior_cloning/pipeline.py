@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from kedro.pipeline import Node, Pipeline
 
 from wam.pipelines.behavior_cloning.nodes import clone_policy
-from wam.pipelines.grid import BLIND, WORLD_MODELS, cells
+from wam.pipelines.grid import BLIND, REFERENCES, WORLD_MODELS, cells
 
 _PAGES = ["policy", "behavior_cloning", "compute", "seed"]
 
@@ -35,7 +35,7 @@ def create_pipeline(conditions: Sequence[str] = (*WORLD_MODELS, *BLIND)) -> Pipe
     Args:
         conditions: World models and controls.
     """
-    learned = [name for name in conditions if name in (*WORLD_MODELS, *BLIND)]
+    learned = [name for name in conditions if name not in REFERENCES]
     return cells(
         _nodes,
         learned,

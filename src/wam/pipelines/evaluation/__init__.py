@@ -1,4 +1,4 @@
-"""Stage 8: closed-loop success from held-out starts, with controls."""
+"""Stage 9: closed-loop success from held-out starts, with controls."""
 
 from wam.pipelines.evaluation.pipeline import create_pipeline
 

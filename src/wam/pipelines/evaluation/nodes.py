@@ -38,11 +38,40 @@ def evaluate_policies(
     seed: int,
 ) -> tuple[pd.DataFrame, Metrics, dict[str, bytes]]:
     """Every policy of a cell from every held-out start; rows, rates, clips."""
+    cloned = raw_policy if config.cloned_weights == "raw" else cloned_policy
+    checkpoints = {"cloned": cloned, "finetuned": finetuned_policy, "selected": selected_policy}
+    return _evaluate(world_model, checkpoints, starts, task, config, simulator, compute, seed)
+
+
+def evaluate_cloned(
+    world_model: Checkpoint,
+    cloned_policy: Checkpoint,
+    raw_policy: Checkpoint,
+    starts: pd.DataFrame,
+    task: TaskRow,
+    config: EvaluationConfig,
+    simulator: SimConfig,
+    compute: ComputeConfig,
+    seed: int,
+) -> tuple[pd.DataFrame, Metrics, dict[str, bytes]]:
+    """The same for a cell whose policy is not refined."""
+    checkpoints = {"cloned": raw_policy if config.cloned_weights == "raw" else cloned_policy}
+    return _evaluate(world_model, checkpoints, starts, task, config, simulator, compute, seed)
+
+
+def _evaluate(
+    world_model: Checkpoint,
+    checkpoints: Mapping[str, Checkpoint],
+    starts: pd.DataFrame,
+    task: TaskRow,
+    config: EvaluationConfig,
+    simulator: SimConfig,
+    compute: ComputeConfig,
+    seed: int,
+) -> tuple[pd.DataFrame, Metrics, dict[str, bytes]]:
     device = resolve_device(compute.device)
     model = WorldModel.from_checkpoint(world_model).to(device).eval()
     held_out = starts_from_table(starts, task.name, "test")
-    cloned = raw_policy if config.cloned_weights == "raw" else cloned_policy
-    checkpoints = {"cloned": cloned, "finetuned": finetuned_policy, "selected": selected_policy}
     policies = {name: policy_from_checkpoint(checkpoint).eval() for name, checkpoint in checkpoints.items()}
     with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
 

@@ -9,12 +9,22 @@ from wam.pipelines.evaluation.nodes import (
     collect_metrics,
     collect_results,
     collect_videos,
+    evaluate_cloned,
     evaluate_control,
     evaluate_expert,
     evaluate_policies,
     evaluate_random,
 )
-from wam.pipelines.grid import BLIND, CONDITIONS, PROPRIO, TASKS, WORLD_MODELS, cells
+from wam.pipelines.grid import (
+    BLIND,
+    CONDITIONS,
+    PROPRIO,
+    REFERENCES,
+    TASKS,
+    cells,
+    is_refined,
+    is_world_model,
+)
 
 _PAGES = ["evaluation", "simulator", "compute", "seed"]
 _PARAMS = ["params:task", *[f"params:{page}" for page in _PAGES]]
@@ -33,6 +43,19 @@ def _policy_nodes() -> Pipeline:
                 ],
                 ["evaluation", "evaluation_metrics", "rollout_videos"],
                 name="evaluate_policies",
+            )
+        ]
+    )
+
+
+def _cloned_nodes() -> Pipeline:
+    return Pipeline(
+        [
+            Node(
+                evaluate_cloned,
+                ["world_model", "cloned_policy", "raw_policy", "starts", *_PARAMS],
+                ["evaluation", "evaluation_metrics", "rollout_videos"],
+                name="evaluate_cloned",
             )
         ]
     )
@@ -101,15 +124,16 @@ def _collect(
 
 
 def _gathered(condition: str) -> Pipeline:
-    trained, seeing = condition in (*WORLD_MODELS, *BLIND), condition in WORLD_MODELS
+    trained, seeing = condition not in REFERENCES, is_world_model(condition)
+    refined = is_refined(condition)
     figures = ["evaluation_metrics"]
-    figures += ["ppo_metrics"] if seeing else []
-    figures += ["reward_metrics"] if seeing or condition == PROPRIO else []
+    figures += ["ppo_metrics"] if refined else []
+    figures += ["reward_metrics"] if refined or condition == PROPRIO else []
     whole = ["open_loop_summary"] if seeing else []
     gathered = _collect(collect_results, condition, "results", ["evaluation"])
     gathered += _collect(collect_metrics, condition, "metrics", figures, whole)
     if trained:
-        stages = ["cloning_curves", "ppo_curves"] if seeing else ["cloning_curves"]
+        stages = ["cloning_curves", "ppo_curves"] if refined else ["cloning_curves"]
         gathered += _collect(collect_curves, condition, "curves", stages)
     if seeing:
         gathered += _collect(collect_videos, condition, "videos", ["rollout_videos"])
@@ -117,7 +141,8 @@ def _gathered(condition: str) -> Pipeline:
 
 
 def _rows(condition: str) -> Pipeline:
-    nodes = {"expert": _expert_nodes, "random": _random_nodes}.get(condition, _policy_nodes)
+    learned = _policy_nodes if is_refined(condition) else _cloned_nodes
+    nodes = {"expert": _expert_nodes, "random": _random_nodes}.get(condition, learned)
     if condition in BLIND:
         return cells(
             _control_nodes,
@@ -126,7 +151,7 @@ def _rows(condition: str) -> Pipeline:
             parameters=_PAGES,
             rows={"control": "controls"},
         )
-    of_condition = ["world_model"] if condition in WORLD_MODELS else []
+    of_condition = ["world_model"] if is_world_model(condition) else []
     return cells(nodes, [condition], shared=["starts"], of_condition=of_condition, parameters=_PAGES)
 
 

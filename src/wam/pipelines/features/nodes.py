@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from wam.demonstrations.observed import observe_segments
 from wam.episodes.statistics import ProprioStatistics
 from wam.episodes.store import EpisodeStore
+from wam.parallel.map import RayWorkers
 from wam.pipelines.pages import ComputeConfig, ControlRow, FeaturesConfig
 from wam.training.checkpoint import Checkpoint
 from wam.training.device import resolve_device
 from wam.world_model.featurize import features_by_row, featurize_episodes, featurize_segments
+from wam.world_model.featurize_pieces import featurize_store
 from wam.world_model.model import WorldModel
 
 
@@ -25,10 +27,14 @@ def featurize_play(
 ) -> dict[str, NDArray[Any]]:
     """Posterior features of every training frame, each episode filtered from its start."""
     model = WorldModel.from_checkpoint(world_model).to(resolve_device(compute.device)).eval()
-    episodes = training_episodes.load()
-    pieces = featurize_episodes(model, episodes, seed=seed, batch=config.batch)
-    feat = features_by_row(pieces, episodes.num_frames, model.feat_dim)
-    return {"feat": feat, "frame_id": episodes.frame_id}
+    if isinstance(compute.processes, RayWorkers):
+        pieces = featurize_store(
+            world_model, training_episodes, seed=seed, batch=config.batch, workers=compute.processes
+        )
+    else:
+        pieces = featurize_episodes(model, training_episodes.load(), seed=seed, batch=config.batch)
+    feat = features_by_row(pieces, training_episodes.num_frames, model.feat_dim)
+    return {"feat": feat, "frame_id": training_episodes.read("frame_id")}
 
 
 def featurize_experts(

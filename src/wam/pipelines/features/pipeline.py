@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from kedro.pipeline import Node, Pipeline
 
 from wam.pipelines.features.nodes import featurize_experts, featurize_play, observe_experts
-from wam.pipelines.grid import BLIND, WORLD_MODELS, of_each
+from wam.pipelines.grid import BLIND, WORLD_MODELS, is_world_model, of_each
 
 _SHARED = ["training_episodes", "expert_segments"]
 
@@ -48,7 +48,7 @@ def create_pipeline(conditions: Sequence[str] = (*WORLD_MODELS, *BLIND)) -> Pipe
     Args:
         conditions: World models and controls.
     """
-    seeing = [name for name in conditions if name in WORLD_MODELS]
+    seeing = [name for name in conditions if is_world_model(name)]
     blind = [name for name in conditions if name in BLIND]
     return of_each(_nodes, seeing, shared=_SHARED, parameters=["features", "compute", "seed"]) + of_each(
         _blind_nodes, blind, shared=[*_SHARED, "proprio_statistics"], rows={"control": "controls"}

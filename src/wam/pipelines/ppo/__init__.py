@@ -1,4 +1,4 @@
-"""Stage 7: policies refined in imagination."""
+"""Stage 8: policies refined in imagination."""
 
 from wam.pipelines.ppo.pipeline import create_pipeline
 

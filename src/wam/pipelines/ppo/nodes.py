@@ -1,5 +1,7 @@
 """Refine a cloned policy in imagination."""
 
+import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from wam.datasets import Arrays
+from wam.diagnostics.calibration import REAL, calibration_table, doubt
+from wam.diagnostics.config import CalibrationConfig
 from wam.episodes.proprio import proprio_from_robot_obs
 from wam.episodes.shard import resize_image
 from wam.evaluation.pools import borrowed_pool
@@ -17,9 +21,11 @@ from wam.evaluation.rollout import make_evaluator
 from wam.pipelines.history import Metrics, curves
 from wam.pipelines.pages import ComputeConfig, EvaluationConfig, ImaginationStartsConfig, TaskRow
 from wam.policy.diffusion import DiffusionPolicy
+from wam.policy.fine_tuned import FineTunedPolicy
+from wam.policy.load import behavior_digest
 from wam.reward.classifier import RewardClassifier
 from wam.rl.config import PPOConfig
-from wam.rl.finetune import finetune
+from wam.rl.finetune import Evaluator, finetune
 from wam.rl.scenes import sample_scenes
 from wam.seeding import numpy_generator, torch_generator
 from wam.sim.config import SimConfig
@@ -30,6 +36,8 @@ from wam.training.device import resolve_device
 from wam.world_model.featurize import start_state
 from wam.world_model.model import WorldModel
 from wam.world_model.state import RSSMState
+
+logger = logging.getLogger(__name__)
 
 SCENES_AT_ONCE = 25
 """Tables that are open at a time while scenes are rendered; bounds memory."""
@@ -69,7 +77,9 @@ def finetune_policy(
     reward_classifier: Checkpoint,
     imagination_starts: Arrays,
     starts: pd.DataFrame,
+    calibration: pd.DataFrame,
     task: TaskRow,
+    gate: CalibrationConfig,
     config: PPOConfig,
     evaluation: EvaluationConfig,
     simulator: SimConfig,
@@ -78,6 +88,7 @@ def finetune_policy(
     work_dir: Path,
 ) -> tuple[Checkpoint, Checkpoint, pd.DataFrame, Metrics]:
     """PPO from random scenes; returns the last policy, the one selected, curves and final figures."""
+    doubted = heed(calibration, gate, task.name)
     if task.ppo_iterations is not None:
         config = replace(config, iterations=task.ppo_iterations)
     config = replace(config, iterations=min(config.iterations, compute.stop_after or config.iterations))
@@ -85,7 +96,7 @@ def finetune_policy(
     model = WorldModel.from_checkpoint(world_model).to(device).eval().requires_grad_(requires_grad=False)
     policy = DiffusionPolicy.from_checkpoint(cloned_policy).to(device)
     with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
-        in_simulator = None
+        in_simulator: Evaluator | None = None
         if evaluation.checkpoints_on != "none":
             in_simulator = make_evaluator(
                 pool,
@@ -98,6 +109,8 @@ def finetune_policy(
                 max_steps=evaluation.max_steps,
                 prev_action=evaluation.prev_action,
             )
+            if evaluation.checkpoints_on == "selection":
+                in_simulator = with_known_result(in_simulator, policy, calibration)
         result = finetune(
             policy,
             model,
@@ -111,8 +124,53 @@ def finetune_policy(
         )
     table = curves(result.history, step="iteration", stage="ppo", task=task.name)
     metrics = {"stage": "ppo", "task": task.name, "selected_iteration": result.selected_iteration}
-    metrics |= first_and_last(result.history)
+    metrics |= first_and_last(result.history) | doubted
     return result.last.to_checkpoint(), result.selected.to_checkpoint(), table, metrics
+
+
+class UncalibratedError(ValueError):
+    """Imagination promises what the simulator does not keep, and the configuration stops PPO there."""
+
+
+def heed(calibration: pd.DataFrame, gate: CalibrationConfig, task: str) -> dict[str, float]:
+    """Say, or refuse to go on, where imagination cannot be trusted beyond doubt.
+
+    Args:
+        calibration: Imagined and real episodes of the cloned policy; empty without selection starts.
+        gate: Limit, and what follows.
+        task: The task.
+
+    Returns:
+        ``calibration_doubted``, 1 or 0; nothing where nothing was measured.
+
+    Raises:
+        UncalibratedError: If the page says so.
+    """
+    if calibration.empty:
+        return {}
+    line = calibration_table(calibration).iloc[0]
+    reason = doubt(line["gap"], line["low"], line["high"], gate.max_gap)
+    if reason and gate.beyond == "stop":
+        raise UncalibratedError(
+            f"PPO of {task}: {reason}. Improve world model or classifier (the report's section on why a "
+            "policy fails says which), raise calibration.max_gap, or set calibration.beyond to warn"
+        )
+    if reason:
+        logger.warning("PPO of %s: %s", task, reason)
+    return {"calibration_doubted": float(reason is not None)}
+
+
+def with_known_result(evaluate: Evaluator, cloned: DiffusionPolicy, calibration: pd.DataFrame) -> Evaluator:
+    """An evaluator that knows the result of the unchanged policy: calibration ran it from the same starts."""
+    real = calibration[calibration["world"] == REAL]
+    digest = behavior_digest(cloned)
+
+    def run(policy: FineTunedPolicy) -> Mapping[str, float]:
+        if real.empty or behavior_digest(policy) != digest:
+            return evaluate(policy)
+        return {"success": float(real["success"].mean()), "steps": float(real["steps"].mean())}
+
+    return run
 
 
 def encode_starts(model: WorldModel, scenes: Arrays, task: str, repeats: int, seed: int) -> RSSMState:

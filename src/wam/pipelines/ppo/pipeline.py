@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
-from wam.pipelines.grid import WORLD_MODELS, cells
+from wam.pipelines.grid import WORLD_MODELS, cells, is_world_model
 from wam.pipelines.ppo.nodes import finetune_policy, render_imagination_starts
 
-_PAGES = ["ppo", "evaluation", "simulator", "compute", "seed"]
+_PAGES = ["calibration", "ppo", "evaluation", "simulator", "compute", "seed"]
 
 
 def _shared_nodes() -> Pipeline:
@@ -35,6 +35,7 @@ def _nodes() -> Pipeline:
                     "reward_classifier",
                     "imagination_starts",
                     "starts",
+                    "calibration",
                     "params:task",
                     *[f"params:{page}" for page in _PAGES],
                     "work_dir",
@@ -52,7 +53,7 @@ def create_pipeline(conditions: Sequence[str] = WORLD_MODELS) -> Pipeline:
     Args:
         conditions: World models.
     """
-    seeing = [name for name in conditions if name in WORLD_MODELS]
+    seeing = [name for name in conditions if is_world_model(name)]
     return _shared_nodes() + cells(
         _nodes,
         seeing,

@@ -1,4 +1,4 @@
-"""Stage 9: tables, plots and the report page."""
+"""Stage 10: tables, plots and the report page."""
 
 from wam.pipelines.reporting.pipeline import create_pipeline
 

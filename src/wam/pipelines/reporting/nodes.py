@@ -7,11 +7,14 @@ import pandas as pd
 
 from wam.datasets import NamedFiles
 from wam.demonstrations.replay_labels import replay_success_table
+from wam.diagnostics.config import CalibrationConfig
 from wam.evaluation.success import success_table
 from wam.pipelines.grid import CONDITIONS, WORLD_MODELS
 from wam.pipelines.pages import ReportConfig
 from wam.report import results as page
 from wam.report.comparisons import imagined_beside_real
+from wam.report.diagnosis_tables import Diagnoses
+from wam.report.diagnostics import diagnostics_html
 from wam.report.labels import policy_key
 from wam.report.plots import plot_curves, plot_imagined_beside_real, plot_open_loop, plot_success
 from wam.report.tables import success_markdown
@@ -82,6 +85,24 @@ def draw_figures(
     return {f"{name}.svg": svg.encode() for name, svg in drawn.items()}
 
 
+def diagnose(
+    calibration: CalibrationConfig, config: ReportConfig, success: pd.DataFrame, *tables: pd.DataFrame | None
+) -> str:
+    """Why policies fail, as a part of the page; of the world models that were diagnosed."""
+    count = len(WORLD_MODELS)
+    kinds = [
+        {
+            name: table
+            for name, table in zip(WORLD_MODELS, tables[place : place + count], strict=True)
+            if table is not None and len(table)
+        }
+        for place in range(0, len(tables), count)
+    ]
+    return diagnostics_html(
+        Diagnoses(*kinds), success, max_gap=calibration.max_gap, seed=config.bootstrap_seed
+    )
+
+
 def render_report(
     config: ReportConfig,
     seed: int,
@@ -92,6 +113,7 @@ def render_report(
     rewards: pd.DataFrame,
     replay: pd.DataFrame,
     figures: NamedFiles,
+    diagnosis: str,
     *files: NamedFiles | None,
 ) -> str:
     """The page, with everything inside."""
@@ -107,6 +129,7 @@ def render_report(
             rewards=rewards,
             replay=replay_success_table(replay),
             figures={name.removesuffix(".svg"): svg.decode() for name, svg in figures.items()},
+            diagnosis=diagnosis,
             strips=_present(files[:count]),
             clips=_present(files[count:]),
             ancestry=ancestry(lineage),

@@ -7,6 +7,7 @@ from wam.pipelines.reporting.nodes import (
     compare_metrics,
     compare_success,
     compare_world_models,
+    diagnose,
     draw_figures,
     render_report,
 )
@@ -45,6 +46,25 @@ def create_pipeline() -> Pipeline:
                 name="draw_figures",
             ),
             Node(
+                diagnose,
+                [
+                    "params:calibration",
+                    "params:report",
+                    "success_table",
+                    *_of_each(
+                        [
+                            "probe_table",
+                            "policy_probe_table",
+                            "drift_table",
+                            "calibration_rows",
+                            "detection_table",
+                        ]
+                    ),
+                ],
+                "diagnosis",
+                name="diagnose_policies",
+            ),
+            Node(
                 render_report,
                 [
                     "params:report",
@@ -56,6 +76,7 @@ def create_pipeline() -> Pipeline:
                     "reward_table",
                     "replay_success",
                     "figures",
+                    "diagnosis",
                     *_of_each(["open_loop_pictures", "videos"]),
                 ],
                 "report",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
-from wam.pipelines.grid import PROPRIO, WORLD_MODELS, cells
+from wam.pipelines.grid import PROPRIO, WORLD_MODELS, cells, is_world_model
 from wam.pipelines.rewards.nodes import (
     label_experts,
     record_near_misses,
@@ -86,7 +86,7 @@ def create_pipeline(conditions: Sequence[str] = (*WORLD_MODELS, PROPRIO)) -> Pip
     Args:
         conditions: World models, and ``proprio`` for the blind classifier.
     """
-    seeing = [name for name in conditions if name in WORLD_MODELS]
+    seeing = [name for name in conditions if is_world_model(name)]
     blind = [name for name in conditions if name == PROPRIO]
     return (
         _shared_nodes()

@@ -14,10 +14,9 @@ from wam.pipelines.history import Metrics, curves
 from wam.pipelines.pages import ComputeConfig, OpenLoopConfig, WorldModelRow
 from wam.training.checkpoint import Checkpoint
 from wam.training.device import resolve_device
-from wam.training.loop import train
 from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
 from wam.world_model.model import WorldModel
-from wam.world_model.train import WorldModelObjective, WorldModelValidation
+from wam.world_model.train_parts import WorldModelTask, train_world_model_on
 
 STRIP_FRAMES = 8
 """Frames shown of a predicted sequence."""
@@ -36,24 +35,18 @@ def train_world_model(
 ) -> tuple[Checkpoint, pd.DataFrame]:
     """Train one row of the table of world models; returns its weights and curves."""
     config, training = row.applied(config, training)
-    statistics = ProprioStatistics.from_dict(proprio_statistics)
-    model = WorldModel(config, statistics, seed=seed).to(resolve_device(compute.device))
-    validate = None
-    if training.validation_batches:
-        validate = WorldModelValidation(model, validation_episodes.load(), training, seed=seed)
-    result = train(
-        WorldModelObjective(model, training_episodes.load(), training, seed=seed),
-        steps=training.steps,
-        optimizer=training.optimizer,
+    task = WorldModelTask(
+        model=config,
+        training=training,
+        statistics=ProprioStatistics.from_dict(proprio_statistics),
+        training_episodes=training_episodes.path,
+        validation_episodes=validation_episodes.path,
+        seed=seed,
+        parts=compute.accumulate,
         stop_after=compute.stop_after,
         work_dir=work_dir,
-        checkpoint_every=training.checkpoint_every,
-        log_every=training.log_every,
-        description="world model",
-        key=work_dir.name,
-        validate=validate,
-        validate_every=training.validate_every,
     )
+    model, result = train_world_model_on(task, compute.devices, compute.device)
     return model.to_checkpoint(), curves(result.history)
 
 
