@@ -128,4 +128,4 @@ def test_every_published_value_names_its_source(path: Path) -> None:
         assert re.search(r"WAM paper|DiWA|not published", comment) or unsourced.search(comment), line
 
 
-OWN_PAGES = ("parameters.yml", "parameters_reporting.yml")
+OWN_PAGES = ("parameters.yml", "parameters_reporting.yml", "parameters_diagnostics.yml")

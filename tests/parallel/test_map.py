@@ -47,13 +47,12 @@ def test_there_is_at_least_one_worker() -> None:
 
 
 @pytest.mark.slow
-def test_workers_give_the_same_results_in_order_and_are_kept() -> None:
-    first = run(work.slow_when_even, list(range(8)), workers=2)
-    second = run(work.slow_when_even, list(range(8)), workers=2)
-    assert [piece for piece, _ in first] == list(range(8))
-    processes = {process for _, process in first}
+def test_workers_give_the_same_results_in_order_and_are_kept(tmp_path: Path) -> None:
+    processes = set(run(work.meet, [str(tmp_path)] * 2, workers=2))
+    results = run(work.slow_when_even, list(range(8)), workers=2)
+    assert [piece for piece, _ in results] == list(range(8))
     assert len(processes) == 2
-    assert {process for _, process in second} <= processes
+    assert {process for _, process in results} <= processes
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from wam.world_model.model import WorldModel
 BLOCK_ROWS: Final = 8192
 """Rows read at once; bounds memory."""
 STRETCH_ROWS: Final = 1000
-"""Long episodes are cut into stretches of this many frames when some are held back."""
+"""Long episodes are cut into stretches of at most this many frames when some are held back."""
 HOLD_BACK_EVERY: Final = 5
 """One stretch of so many chooses the strength of the ridge."""
 
@@ -49,10 +49,11 @@ def training_blocks(
 
 
 def _held_back(episodes: Episodes, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    pieces = -(-episodes.episode_length // STRETCH_ROWS)
+    length = min(STRETCH_ROWS, max(1, episodes.num_frames // HOLD_BACK_EVERY))  # few frames: one is held still
+    pieces = -(-episodes.episode_length // length)
     first = np.cumsum(pieces) - pieces
     episode = episodes.episode_of(rows)
-    stretch = first[episode] + (rows - episodes.episode_start[episode]) // STRETCH_ROWS
+    stretch = first[episode] + (rows - episodes.episode_start[episode]) // length
     return np.asarray(stretch % HOLD_BACK_EVERY == HOLD_BACK_EVERY - 1)
 
 
