@@ -49,7 +49,8 @@ def training_blocks(
 
 
 def _held_back(episodes: Episodes, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    length = min(STRETCH_ROWS, max(1, episodes.num_frames // HOLD_BACK_EVERY))  # few frames: one is held still
+    # Never zero rows, however few frames there are: one is held back still.
+    length = min(STRETCH_ROWS, max(1, episodes.num_frames // HOLD_BACK_EVERY))
     pieces = -(-episodes.episode_length // length)
     first = np.cumsum(pieces) - pieces
     episode = episodes.episode_of(rows)
