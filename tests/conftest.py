@@ -1,13 +1,22 @@
 """Fixtures that several rooms use: a small folder in CALVIN's format, and a store packed from it."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from calvin_folder import write_calvin_split
 
 from wam.episodes.ingest import IngestConfig, ingest_split
 from wam.episodes.store import EpisodeStore
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One thread for each of several workers, and for what they start: together they have the cores."""
+    if hasattr(config, "workerinput"):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -57,6 +57,7 @@ def test_the_entry_point_lists_the_benchmarks():
     assert "world_model" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_data_path_runs_at_toy_size(tmp_path):
     sizes = ["--frames", "120", "--distinct", "4", "--batch", "3", "--steps", "5", "--turns", "1"]
     args = data_path.parse(sizes)

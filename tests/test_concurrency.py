@@ -98,6 +98,7 @@ def _one_thread() -> Any:
     torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_one_thread")
 def test_two_at_once_make_what_one_after_another_makes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

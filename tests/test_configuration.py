@@ -75,6 +75,7 @@ def test_data_roots_are_apart(environment: str) -> None:
     assert roots[environment].startswith("data")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_every_artefact_has_an_entry(environment: str, tmp_path: Path) -> None:
     loader = load(environment, data_root=str(tmp_path))
@@ -91,6 +92,7 @@ def test_every_artefact_has_an_entry(environment: str, tmp_path: Path) -> None:
             assert dataset.metadata["kedro-viz"]["layer"]
 
 
+@pytest.mark.slow
 def test_no_two_artefacts_share_a_place(tmp_path: Path) -> None:
     catalog = DataCatalog.from_config(load("base", data_root=str(tmp_path))["catalog"])
     names = [

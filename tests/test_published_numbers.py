@@ -20,7 +20,8 @@ from wam.reward.classifier import RewardClassifier
 from wam.reward.config import ClassifierConfig
 from wam.reward.losses import supervised_contrastive
 from wam.rl.config import PPOConfig
-from wam.rl.finetune import _environment, make_learner
+from wam.rl.finetune import make_learner
+from wam.rl.practice import Imagination
 from wam.training.config import OptimizerConfig
 from wam.training.loop import train
 from wam.training.optim import cycle_rate_at, learning_rate_at
@@ -229,6 +230,7 @@ def fit(action_coef: float, **overrides: object) -> WorldModel:
     return model
 
 
+@pytest.mark.slow
 def test_without_action_coef_it_is_diwa_to_the_bit() -> None:
     """Whatever the head's page says, at 0 the weights after training are those of a model without one."""
     diwa = fit(0.0)
@@ -271,7 +273,8 @@ def test_policies_and_imagination_begin_alike_on_other_features() -> None:
         page = PPOConfig(iterations=1, envs=6, episodes_per_iteration=1, eval_every=1, critic_hidden=8)
         learner = make_learner(policy, page, 3)
         starts = RSSMState(torch.randn(9, 3), torch.randn(9, 1, 2))
-        env = _environment(_Still(), _classifier(), starts, learner, seed=3, iteration=1)
+        practice = Imagination(_Still(), _classifier(), starts)
+        env = practice.environment(page, policy.config.act_steps, seed=3, iteration=1)
         rows = env._draw(6)
         batches = [objective._batch(n).tolist() for n in range(4)]
         weights = [p.tolist() for net in (policy, learner.critic) for p in net.parameters()]

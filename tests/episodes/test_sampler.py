@@ -49,6 +49,7 @@ def test_over_all_offsets_every_frame_is_seen_and_true_starts_often(length: int,
     assert seen == (set(range(length)) if length >= steps else set())
 
 
+@pytest.mark.slow
 @given(**SIZES, replace=REPLACE)
 def test_windows_are_consecutive_and_never_cross_an_episode_end(
     lengths: list[int], batch: int, steps: int, seed: int, replace: int | None
@@ -63,6 +64,7 @@ def test_windows_are_consecutive_and_never_cross_an_episode_end(
         assert (episodes == episodes[:, :1]).all()
 
 
+@pytest.mark.slow
 @given(**SIZES, replace=REPLACE)
 def test_a_stream_either_continues_or_starts_new(
     lengths: list[int], batch: int, steps: int, seed: int, replace: int | None
@@ -79,6 +81,7 @@ def test_a_stream_either_continues_or_starts_new(
         before = rows
 
 
+@pytest.mark.slow
 @given(**SIZES, replace=REPLACE)
 def test_a_resumed_sampler_goes_on_as_if_never_stopped(
     lengths: list[int], batch: int, steps: int, seed: int, replace: int | None

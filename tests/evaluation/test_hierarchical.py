@@ -49,6 +49,7 @@ def slowly(values: list[np.ndarray], draws: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
+@pytest.mark.slow
 def test_it_agrees_with_a_slow_reference() -> None:
     rng = np.random.default_rng(0)
     values = [rng.integers(-1, 2, (4, n)).astype(float) for n in (5, 9)]

@@ -29,6 +29,7 @@ def test_too_many_sequences_are_refused_with_the_number_there_is():
         choose_sequences(EPISODES, 100, 12, seed=0)
 
 
+@pytest.mark.slow
 def test_the_table_has_a_row_per_step_and_the_summary_averages_it(model):
     quality = measure(model)
     assert quality.by_step["step"].tolist() == list(range(1, 9))
@@ -38,6 +39,7 @@ def test_the_table_has_a_row_per_step_and_the_summary_averages_it(model):
     assert set(quality.summary) == {"psnr_mean", "psnr_std", "ssim_mean", "ssim_std"}
 
 
+@pytest.mark.slow
 def test_it_repeats_to_the_bit_and_follows_its_seed(model):
     assert measure(model).by_step.equals(measure(model).by_step)
     assert not measure(model).by_step.equals(measure(model, seed=1).by_step)

@@ -69,6 +69,7 @@ def test_every_pass_uses_every_window_once():
     assert list(objective._batch(4)) != list(objective._batch(0))
 
 
+@pytest.mark.slow
 def test_one_batch_can_be_overfitted():
     cond, action, segment, step = make_data(segments=4, length=4)
     chunks = chunks_from_episodes(cond, action, segment, step, horizon_steps=4)

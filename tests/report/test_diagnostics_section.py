@@ -113,6 +113,7 @@ def test_without_diagnostics_the_section_says_how_to_get_them() -> None:
     assert "--pipelines diagnostics,reporting" in page
 
 
+@pytest.mark.slow
 def test_the_section_holds_everything_and_fetches_nothing(diagnoses: Diagnoses) -> None:
     page = diagnostics_html(diagnoses, success(), max_gap=0.15, seed=0)
     for text in (
@@ -127,6 +128,7 @@ def test_the_section_holds_everything_and_fetches_nothing(diagnoses: Diagnoses) 
     assert 'href="http' not in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["probes", "policy_probes", "drifts", "episodes", "detections"])
 def test_any_part_may_be_absent(diagnoses: Diagnoses, part: str) -> None:
     rest = Diagnoses(**{**vars(diagnoses), part: {}})

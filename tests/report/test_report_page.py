@@ -99,6 +99,7 @@ def test_captions_come_from_file_names() -> None:
     assert clip_caption(NAMES[1]) == "open drawer, cloned, start 1: success"
 
 
+@pytest.mark.slow
 def test_plots_are_vector_graphics_and_repeat() -> None:
     success = success_table(evaluation_rows())
     curves = pd.DataFrame({"world_model": "wam", "step": [1, 2], "name": "loss", "value": [2.0, 1.0]})

@@ -51,6 +51,7 @@ def test_the_start_stands_behind_the_feature():
     assert [input_width(4, sees_start=sees) for sees in (False, True)] == [4, 8]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sees_start", "least", "most"), [(True, 0.95, 1.0), (False, 0.0, 0.8)])
 def test_a_change_since_the_start_shows_only_beside_the_start(sees_start, least, most):
     rng = np.random.default_rng(0)

@@ -98,6 +98,7 @@ def test_update_leaves_the_rollouts_alone(world):
     assert all(torch.equal(getattr(rollouts, name), value) for name, value in before.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

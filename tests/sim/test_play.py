@@ -60,6 +60,7 @@ def test_selection_and_test_episodes_are_balanced_each_by_themselves():
         assert all(tasks.count(task) == len(episodes) // 2 for task in TASK_NAMES)
 
 
+@pytest.mark.slow
 def test_a_reader_of_calvin_data_reads_it(collected):
     folder, report = collected
     assert report.training_episodes == 2
@@ -93,6 +94,7 @@ def test_labels_are_differences_of_measured_poses(collected):
     np.testing.assert_allclose([frame.action[:3] for frame in frames[:-1]], moved, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_an_episode_depends_on_seed_split_and_number_alone():
     one = record_episode(SIM, TINY, "training", 1)
     same = record_episode(SIM, replace(TINY, training_episodes=9, workers=5), "training", 1)
@@ -102,6 +104,7 @@ def test_an_episode_depends_on_seed_split_and_number_alone():
     assert not np.array_equal(one.layout, other.layout)
 
 
+@pytest.mark.slow
 def test_a_killed_collection_goes_on_and_gives_the_same_bytes(collected, tmp_path, monkeypatch):
     folder = tmp_path / "data"
     recorded = []
@@ -127,6 +130,7 @@ def test_two_workers_give_the_same_bytes_as_one(collected, tmp_path):
     assert digests(tmp_path / "data") == digests(collected[0])
 
 
+@pytest.mark.slow
 def test_other_settings_discard_an_unfinished_collection(collected, tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
@@ -147,6 +151,7 @@ def test_a_finished_collection_is_returned_as_it_is(collected, monkeypatch):
         collect_play(folder, SIM, replace(TINY, seed=4))
 
 
+@pytest.mark.slow
 def test_short_episodes_follow_the_training_episodes_with_layouts_of_their_own(collected, tmp_path):
     config = replace(TINY, short_episodes=3, short_episode_frames=5)
     folder = tmp_path / "data"

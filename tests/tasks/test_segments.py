@@ -52,6 +52,7 @@ def plays(draw: st.DrawFn) -> np.ndarray:
     return scene
 
 
+@pytest.mark.slow
 @given(scene=plays(), seed=st.integers(0, 99), margin=st.sampled_from([0, 0, 5, 13]))
 def test_windows_equal_the_slow_rule(scene: np.ndarray, seed: int, margin: int) -> None:
     middle = np.random.default_rng(seed).integers(16, 32, size=len(scene) - 64)
@@ -61,6 +62,7 @@ def test_windows_equal_the_slow_rule(scene: np.ndarray, seed: int, margin: int) 
     )
 
 
+@pytest.mark.slow
 @given(scene=plays(), seed=st.integers(0, 99), margin=st.sampled_from([0, 6]))
 def test_every_segment_can_be_used(scene: np.ndarray, seed: int, margin: int) -> None:
     for segment in find_segments(scene, np.random.default_rng(seed), margin_frames=margin):

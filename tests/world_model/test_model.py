@@ -104,6 +104,7 @@ def test_the_action_loss_trains_the_encoder_but_not_the_recurrence():
     assert model.rssm.cell.weight_hh.grad.abs().max() == 0
 
 
+@pytest.mark.slow
 def test_a_fraction_of_the_frames_estimates_the_whole_image_loss():
     model, batch = WorldModel(tiny_config()), random_batch(4, 6)
     batch["image_static"] = batch["image_static"] // torch.arange(1, 25, dtype=torch.uint8).view(

@@ -30,6 +30,7 @@ class Stopped(WorldModelObjective):
         return super().loss(step)
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed_equals_uninterrupted_to_the_bit(tmp_path):
     whole = objective_of(reset_probability=0.1)
     want = fit(whole)
@@ -66,6 +67,7 @@ def test_two_models_of_one_seed_see_the_same_frames():
         assert torch.equal(one["kl_loss"], two["kl_loss"])
 
 
+@pytest.mark.slow
 def test_training_fits_one_batch():
     model, batch = WorldModel(tiny_config(), seed=0), random_batch(2, 4)
     batch = {k: v[:, :1].expand_as(v).contiguous() if "image" in k else v for k, v in batch.items()}
