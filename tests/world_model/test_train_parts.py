@@ -21,7 +21,7 @@ PAGE = tiny_training(batch=5, reset_probability=0.1)
 
 
 def tiny_model(**losses: float) -> WorldModel:
-    return WorldModel(tiny_config(proprio_coef=1.0, **losses), seed=2)
+    return WorldModel(tiny_config(proprio_coef=1.0, color_coef=1.0, **losses), seed=2)
 
 
 @pytest.mark.parametrize(("parts", "decode_fraction"), [(2, 0.5), (5, 0.5), (5, 0.05), (3, 1.0)])
@@ -68,7 +68,8 @@ def task_in(
     folder: Path, store: EpisodeStore, page: WorldModelTrainingConfig, parts: int = 1, stop: int | None = None
 ) -> WorldModelTask:
     statistics = ProprioStatistics.from_stores([store])
-    return WorldModelTask(tiny_config(), page, statistics, store.path, store.path, 3, parts, stop, folder)
+    model = tiny_config(color_coef=1.0)
+    return WorldModelTask(model, page, statistics, store.path, store.path, 3, parts, stop, folder)
 
 
 def worst_difference(one: History, other: History) -> float:
@@ -101,3 +102,6 @@ def test_any_number_of_devices_goes_on_from_any_other_with_the_same_losses(make_
     assert worst_difference(rows, want.history) < 1e-5
     for one, other in zip(model.parameters(), alone.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+    for one, other in zip(model.buffers(), alone.buffers(), strict=True):
+        assert torch.equal(one, other)
+    assert alone.color_decoder.image_static.nearest.any(), "the palette was found"

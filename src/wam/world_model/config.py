@@ -53,18 +53,23 @@ class RSSMConfig:
 
 @config
 class DecoderConfig:
-    """Two image decoders behind one shared linear layer, and an optional proprioception decoder.
+    """Two image decoders behind one shared linear layer, and optional decoders of proprioception and colours.
 
     Attributes:
         cnn_depth: Channels before the last transposed convolution; published 48.
         proprio_hidden: Hidden widths of the proprioception decoder, used when ``losses.proprio_coef``
             is above 0.
+        color_hidden: Hidden widths of the decoder of colour moments, used when ``losses.color_coef``
+            is above 0.
+        colors: Size of each camera's palette then.
         feat_init_scale: Factor on the initial weights of the layer that reads the features; published 1.
             One-hot codes are small numbers to Xavier weights: the images begin almost without them.
     """
 
     cnn_depth: int = Positive
     proprio_hidden: tuple[int, ...] = ()
+    color_hidden: tuple[int, ...] = ()
+    colors: int = Field(default=24, gt=1, le=256)
     feat_init_scale: float = Field(default=1.0, gt=0)
 
 
@@ -100,6 +105,8 @@ class LossConfig:
         action_coef: Of the inverse-dynamics error; WAM 1000. 0 leaves the head out: that is DiWA.
         proprio_coef: Of half the squared error of decoded, normalised proprioception; published 0,
             which leaves that decoder out.
+        color_coef: Of half the squared error of colour moments (``wam.world_model.colors``) decoded from the
+            features, and again from the embedding; published 0, which leaves that decoder out.
     """
 
     kl_coef: float = Field(ge=0)
@@ -107,6 +114,7 @@ class LossConfig:
     image_coef: float = Field(default=1.0, ge=0)
     action_coef: float = Field(ge=0)
     proprio_coef: float = Field(default=0.0, ge=0)
+    color_coef: float = Field(default=0.0, ge=0)
 
 
 @config

@@ -26,6 +26,7 @@ from wam.nn.init import build_empty, initialise_
 from wam.nn.mlp import MLP
 from wam.nn.normalizer import MinMaxNormalizer
 from wam.training.checkpoint import Checkpoint
+from wam.world_model.colors import ColorDecoder
 from wam.world_model.config import WorldModelConfig
 from wam.world_model.decoder import Decoder
 from wam.world_model.encoder import Encoder
@@ -60,6 +61,7 @@ class WorldModel(nn.Module):
         self.decoder = cast(Decoder, build_empty(lambda: Decoder(config.decoder, self.feat_dim)))
         self.inverse_dynamics = self._inverse_dynamics()
         self.proprio_decoder = self._proprio_decoder()
+        self.color_decoder = self._color_decoder()
         initialise_(self, seed)
         self._apply_init_scales()
         self.proprio_normalizer = MinMaxNormalizer(PROPRIO_DIM)
@@ -85,6 +87,12 @@ class WorldModel(nn.Module):
             return None
         hidden = self.config.decoder.proprio_hidden
         return cast(MLP, build_empty(lambda: MLP(self.feat_dim, hidden, PROPRIO_DIM)))
+
+    def _color_decoder(self) -> ColorDecoder | None:
+        if self.config.losses.color_coef == 0:
+            return None
+        page = self.config.decoder
+        return ColorDecoder(self.feat_dim, self.embed_dim, page.color_hidden, page.colors)
 
     @property
     def device(self) -> torch.device:
@@ -211,6 +219,7 @@ class WorldModel(nn.Module):
         coefs = {"kl": losses.kl_coef, "image": losses.image_coef}
         coefs |= {"action": losses.action_coef} if self.inverse_dynamics else {}
         coefs |= {"proprio": losses.proprio_coef} if self.proprio_decoder else {}
+        coefs |= dict.fromkeys(("color", "embed_color"), losses.color_coef) if self.color_decoder else {}
         loss = weighted_sum(terms, coefs)
         metrics |= {f"{name}_loss": term.detach() for name, term in terms.items()} | {"loss": loss.detach()}
         return LossOutput(loss, metrics), observed.state.detach()
@@ -238,6 +247,11 @@ class WorldModel(nn.Module):
         if self.proprio_decoder is not None:
             error = self.proprio_decoder(observed.feat) - self.proprio_normalizer(batch[PROPRIO])
             terms["proprio"] = 0.5 * error.square().sum(dim=-1).mean()
+        if self.color_decoder is not None:
+            images = (batch[key].flatten(end_dim=1) for key in (IMAGE_STATIC, IMAGE_GRIPPER))
+            terms["color"], terms["embed_color"] = self.color_decoder.losses(
+                feat, chosen, embed.flatten(end_dim=1), *images
+            )
         return terms, metrics
 
     def to_checkpoint(self, **extra: Any) -> Checkpoint:

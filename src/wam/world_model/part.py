@@ -57,7 +57,12 @@ class Part:
 
     def weigh(self, values: dict[str, Tensor], decoded_share: float) -> dict[str, Tensor]:
         """Terms or metrics of this part, such that the parts' add up to the whole batch's."""
-        shares = {"image": decoded_share, "action": self.pair_share, "action_error": self.pair_share}
+        shares = {
+            "image": decoded_share,
+            "color": decoded_share,
+            "action": self.pair_share,
+            "action_error": self.pair_share,
+        }
         return {name: shares.get(name, self.frame_share) * value for name, value in values.items()}
 
 

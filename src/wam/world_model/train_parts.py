@@ -207,6 +207,8 @@ def _train(task: WorldModelTask, team: Team, device: torch.device) -> tuple[Worl
 
 def _objective(task: WorldModelTask, model: WorldModel, team: Team) -> WorldModelObjective:
     episodes = EpisodeStore(task.training_episodes).load()
+    if model.color_decoder is not None:
+        model.color_decoder.fit_(episodes.image_static, episodes.image_gripper)
     if team.size == task.parts == 1:
         return WorldModelObjective(model, episodes, task.training, seed=task.seed)
     return WorldModelPartsObjective(

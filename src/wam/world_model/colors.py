@@ -1,0 +1,190 @@
+"""Where the colours of an image are: a target of training in which small things count as much as large ones.
+
+Half the summed squared error of an image hardly changes when a button of a dozen pixels is left out, and a
+short training does leave it out (docs/learning.md). The mass and the centre of each colour of a palette say
+as much about a button as about a table. They need no label: palette and targets come from the images alone.
+Not part of the published models.
+"""
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int, UInt8
+from torch import Tensor, nn
+
+from wam.nn.init import build_empty
+from wam.nn.mlp import MLP
+
+LEVELS = 16
+"""Steps that each channel is rounded to before its colour is looked up."""
+COARSE_LEVELS = 8
+"""Steps of a channel while the palette is sought."""
+RAREST = 2e-4
+"""Share of all pixels below which a colour is an edge or noise, not a thing."""
+SEEN_PIXELS = 3
+"""Pixels of a colour from which its centre means something."""
+SAMPLED_FRAMES = 1500
+"""Frames that palette and scales are found on."""
+MOMENTS = 3
+"""Of each colour: square root of its pixels, column and row of their centre."""
+
+
+def find_palette(images: UInt8[np.ndarray, "N H W 3"], colors: int) -> Float32[np.ndarray, "K 3"]:
+    """Colours that lie far apart, rare ones included: each next one is the farthest from those before it.
+
+    Distance is weighted with the fourth root of how often a colour occurs, so that a button is found and an
+    edge is not; ten steps of k-means then move every colour to the middle of what is nearest to it.
+
+    Args:
+        images: Frames to find them in, bytes.
+        colors: How many; there may be fewer in the images, then some repeat.
+
+    Returns:
+        Red, green and blue from 0 to 255.
+    """
+    pixels = images.reshape(-1, 3)
+    width = 256 // COARSE_LEVELS
+    coarse = (pixels // width).astype(np.int64) @ np.array([COARSE_LEVELS**2, COARSE_LEVELS, 1])
+    count = np.bincount(coarse, minlength=COARSE_LEVELS**3)
+    kept = np.flatnonzero(count >= RAREST * len(pixels))
+    sums = [np.bincount(coarse, pixels[:, c], minlength=len(count))[kept] for c in range(3)]
+    found = np.stack(sums, axis=1) / count[kept, None]
+    weight = count[kept] ** 0.25
+    palette = found[[weight.argmax()]]
+    for _ in range(colors - 1):
+        palette = np.vstack([palette, found[(_distance(found, palette).min(axis=1) * weight).argmax()]])
+    for _ in range(10):
+        nearest = _distance(found, palette).argmin(axis=1)
+        for k in np.unique(nearest):
+            palette[k] = np.average(found[nearest == k], axis=0, weights=weight[nearest == k])
+    return palette.astype(np.float32)
+
+
+def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    squared: np.ndarray = np.square(a[:, None] - b).sum(axis=-1)
+    return squared
+
+
+class ColorMoments(nn.Module):
+    """Mass and centre of each colour of a palette in images of one camera, to mean 0 and deviation 1.
+
+    A colour that is not in a frame has a mass, and no centre: its weight is 0 there.
+
+    Args:
+        colors: Size K of the palette, at most 256. Empty until ``fit_`` or until a checkpoint is loaded.
+    """
+
+    nearest: Tensor
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, colors: int) -> None:
+        super().__init__()
+        self.colors = colors
+        self.register_buffer("nearest", torch.zeros(LEVELS**3, dtype=torch.uint8))
+        self.register_buffer("mean", torch.zeros(colors * MOMENTS))
+        self.register_buffer("scale", torch.ones(colors * MOMENTS))
+
+    @torch.no_grad()
+    def fit_(self, images: UInt8[np.ndarray, "N H W 3"]) -> None:
+        """Find the palette and the scale of its moments in frames, evenly taken.
+
+        Args:
+            images: All training frames of the camera.
+        """
+        some = images[:: max(1, len(images) // SAMPLED_FRAMES)]
+        palette = find_palette(some, self.colors)
+        level = np.arange(LEVELS) * (256 // LEVELS) + 128 // LEVELS
+        grid = np.stack(np.meshgrid(level, level, level, indexing="ij"), axis=-1).reshape(-1, 3)
+        self.nearest.copy_(torch.from_numpy(_distance(grid, palette).argmin(axis=1)))
+        moments, weight = self._moments(torch.from_numpy(some).to(self.nearest.device))
+        seen = weight.sum(dim=0).clamp(min=1)
+        self.mean.copy_((moments * weight).sum(dim=0) / seen)
+        variance = (weight * (moments - self.mean).square()).sum(dim=0) / seen
+        self.scale.copy_(variance.sqrt() + 0.02)
+
+    @torch.no_grad()
+    def forward(self, images: UInt8[Tensor, "N H W 3"]) -> tuple[Float[Tensor, "N M"], Float[Tensor, "N M"]]:
+        """Moments ``(N, 3 K)``, and 1 where they count, 0 where their colour is not in the frame."""
+        moments, weight = self._moments(images)
+        return (moments - self.mean) / self.scale * weight, weight
+
+    def _moments(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        frames, height, width = images.shape[:3]
+        red, green, blue = (images // (256 // LEVELS)).long().unbind(dim=-1)
+        color = self.nearest[(red * LEVELS + green) * LEVELS + blue].reshape(frames, -1).long()
+        slot = color + self.colors * torch.arange(frames, device=images.device)[:, None]
+        rows, columns = (torch.arange(size, device=images.device) for size in (height, width))
+        row, column = torch.meshgrid(rows, columns, indexing="ij")
+        # Whole numbers below 2^24: the sums are exact, in whatever order a device adds them.
+        pixel = torch.stack([torch.ones_like(row), column, row], dim=-1).reshape(-1, MOMENTS).float()
+        sums = torch.zeros(frames * self.colors, MOMENTS, device=images.device)
+        sums.index_add_(0, slot.flatten(), pixel.repeat(frames, 1))
+        mass = sums[:, :1]
+        center = sums[:, 1:] / mass.clamp(min=1)
+        moments = torch.cat([mass.sqrt(), center], dim=-1).reshape(frames, -1)
+        seen = (mass >= SEEN_PIXELS).float()
+        weight = torch.cat([torch.ones_like(seen), seen, seen], dim=-1).reshape(frames, -1)
+        return moments, weight
+
+
+class ColorDecoder(nn.Module):
+    """Reads the colour moments of both cameras out of features, and out of embeddings.
+
+    The second head is for the encoder, which learns from it in fewer steps than through sampled states.
+
+    Args:
+        feat_dim: Width F of the features.
+        embed_dim: Width E of the embeddings.
+        hidden: Hidden widths of the layers that read them.
+        colors: Size K of each camera's palette.
+    """
+
+    def __init__(self, feat_dim: int, embed_dim: int, hidden: Sequence[int], colors: int) -> None:
+        super().__init__()
+        self.image_static = ColorMoments(colors)
+        self.image_gripper = ColorMoments(colors)
+        outputs = 2 * MOMENTS * colors
+        self.from_feat = cast(MLP, build_empty(lambda: MLP(feat_dim, hidden, outputs)))
+        self.from_embed = cast(MLP, build_empty(lambda: MLP(embed_dim, hidden, outputs)))
+
+    def fit_(
+        self, image_static: UInt8[np.ndarray, "N 64 64 3"], image_gripper: UInt8[np.ndarray, "N 64 64 3"]
+    ) -> None:
+        """Find the palettes in the training frames; they are part of the checkpoint."""
+        self.image_static.fit_(image_static)
+        self.image_gripper.fit_(image_gripper)
+
+    def losses(
+        self,
+        feat: Float[Tensor, "N F"],
+        chosen: Int[Tensor, " N"],
+        embed: Float[Tensor, "M E"],
+        image_static: UInt8[Tensor, "M 64 64 3"],
+        image_gripper: UInt8[Tensor, "M 64 64 3"],
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """Half the squared error of each head, summed over moments and cameras, mean over its frames.
+
+        Args:
+            feat: Of the frames that are decoded.
+            chosen: Which of the M frames those are.
+            embed: Of all frames.
+            image_static: All frames, bytes.
+            image_gripper: All frames, bytes.
+
+        Returns:
+            The loss of the features and that of the embeddings.
+        """
+        target, weight = (
+            torch.cat(parts, dim=-1)
+            for parts in zip(self.image_static(image_static), self.image_gripper(image_gripper), strict=True)
+        )
+        feat_error = weight[chosen] * (self.from_feat(feat) - target[chosen])
+        embed_error = weight * (self.from_embed(embed) - target)
+        return _half_square(feat_error), _half_square(embed_error)
+
+
+def _half_square(error: Tensor) -> Tensor:
+    return 0.5 * error.square().sum(dim=-1).mean()

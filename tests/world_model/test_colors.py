@@ -1,0 +1,104 @@
+"""Colour moments against a slow reference, and that they say where a small thing is."""
+
+import numpy as np
+import pytest
+import torch
+from toy_world import tiny_config, toy_episodes
+
+from wam.world_model.colors import ColorDecoder, ColorMoments, find_palette
+from wam.world_model.model import WorldModel
+
+TAN, GREEN, RED = (193, 168, 132), (9, 64, 9), (213, 10, 10)
+
+
+def scenes(count: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """A tan image with a large red square and a green button of 3 x 4 pixels; the centre of the button."""
+    rng = np.random.default_rng(seed)
+    images = np.full((count, 64, 64, 3), TAN, np.uint8)
+    centers = np.zeros((count, 2))
+    for image, center in zip(images, centers, strict=True):
+        row, column = rng.integers(0, 40, 2)
+        image[row : row + 20, column : column + 20] = RED
+        row, column = rng.integers(0, 60, 2)
+        image[row : row + 3, column : column + 4] = GREEN
+        center[:] = column + 1.5, row + 1
+    return images, centers
+
+
+def test_a_rare_colour_is_in_the_palette():
+    palette = find_palette(scenes()[0], 3)
+    for color in (TAN, GREEN, RED):
+        assert np.abs(palette - color).sum(axis=1).min() < 3
+
+
+def test_more_colours_than_there_are_do_no_harm():
+    assert np.isfinite(find_palette(scenes()[0], 8)).all()
+
+
+def fitted(images: np.ndarray, colors: int = 3) -> ColorMoments:
+    moments = ColorMoments(colors)
+    moments.fit_(images)
+    return moments
+
+
+def test_moments_are_those_of_a_slow_count():
+    images, _ = scenes(6)
+    images[0] = TAN
+    moments = fitted(images)
+    got, weight = moments(torch.from_numpy(images))
+    got = (got * moments.scale + moments.mean).reshape(6, 3, 3)
+    nearest = moments.nearest.numpy()
+    for i, image in enumerate(images):
+        level = (image // 16).astype(int)
+        color = nearest[(level[..., 0] * 16 + level[..., 1]) * 16 + level[..., 2]]
+        for k in range(3):
+            rows, columns = np.nonzero(color == k)
+            assert got[i, k, 0] == pytest.approx(len(rows) ** 0.5, abs=1e-3)
+            assert weight.reshape(6, 3, 3)[i, k].tolist() == [1.0, float(len(rows) > 2), float(len(rows) > 2)]
+            if len(rows) > 2:
+                assert got[i, k, 1:].tolist() == pytest.approx([columns.mean(), rows.mean()], abs=1e-3)
+
+
+def test_targets_have_mean_zero_and_deviation_one():
+    target, weight = fitted(scenes()[0])(torch.from_numpy(scenes()[0]))
+    present = weight.bool().all(dim=0)
+    assert target[:, present].mean(dim=0).abs().max() < 1e-4
+    assert (target[:, present].std(dim=0) < 1.05).all()
+
+
+def test_the_button_can_be_read_from_the_moments_by_a_line():
+    images, centers = scenes(80)
+    target, _ = fitted(images)(torch.from_numpy(images))
+    known = np.c_[target.numpy(), np.ones(80)]
+    weights = np.linalg.lstsq(known[:60], centers[:60], rcond=None)[0]
+    assert np.abs(known[60:] @ weights - centers[60:]).mean() < 1.5  # pixels, of 60
+
+
+def test_the_loss_falls_to_nothing_when_both_heads_are_right():
+    images, _ = scenes(4)
+    decoder = ColorDecoder(5, 6, (), 3)
+    decoder.fit_(images, images[::-1].copy())
+    frames = torch.from_numpy(images)
+    target = torch.cat([decoder.image_static(frames)[0], decoder.image_gripper(frames)[0]], dim=-1)
+    decoder.from_feat = decoder.from_embed = torch.nn.Identity()
+    chosen = torch.tensor([3, 1])
+    both = decoder.losses(target[chosen], chosen, target, frames, frames)
+    assert [float(loss) for loss in both] == [0, 0]
+    feat_loss, embed_loss = decoder.losses(target[chosen] + 1, chosen, target + 2, frames, frames)
+    assert feat_loss > 1
+    assert embed_loss > 2 * feat_loss
+
+
+def test_the_palette_travels_in_the_checkpoint():
+    model, episodes = WorldModel(tiny_config(color_coef=1.0)), toy_episodes()
+    model.color_decoder.fit_(episodes.image_static, episodes.image_gripper)
+    back = WorldModel.from_checkpoint(model.to_checkpoint())
+    for camera in ("image_static", "image_gripper"):
+        want, got = (getattr(m.color_decoder, camera) for m in (model, back))
+        assert want.nearest.any()
+        for name, value in want.named_buffers():
+            assert torch.equal(value, got.get_buffer(name)), name
+
+
+def test_without_weight_there_is_no_such_decoder():
+    assert WorldModel(tiny_config()).color_decoder is None
