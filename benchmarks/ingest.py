@@ -36,8 +36,10 @@ EPISODE_FRAMES = 20_000
 """Long recordings without reset, as in the data set."""
 
 
-def make_folder(folder: Path, files: int, distinct: int) -> None:
-    """Write ``files`` frames, of which ``distinct`` differ in content."""
+def make_folder(
+    folder: Path, files: int, distinct: int, *, episode_frames: int = EPISODE_FRAMES, linked: bool = False
+) -> None:
+    """Write ``files`` frames, of which ``distinct`` differ in content; the others are copies or links."""
     rng = np.random.default_rng(0)
     robot, scene = make_robot_obs(distinct + 1, rng), make_scene_obs(distinct, rng)
     absolute, relative = relative_actions(robot)
@@ -45,11 +47,12 @@ def make_folder(folder: Path, files: int, distinct: int) -> None:
     for row, images in enumerate(frames_of(rng, distinct, extras=True)):
         vectors = {"actions": absolute[row], "rel_actions": relative[row], "robot_obs": robot[row]}
         np.savez_compressed(folder / frame_file_name(row), **vectors, scene_obs=scene[row], **images)
+    put = os.link if linked else shutil.copyfile
     for number in range(distinct, files):
-        shutil.copyfile(folder / frame_file_name(number % distinct), folder / frame_file_name(number))
-    firsts = np.arange(0, files, EPISODE_FRAMES)
+        put(folder / frame_file_name(number % distinct), folder / frame_file_name(number))
+    firsts = np.arange(0, files, episode_frames)
     SplitWriter(folder).finish(
-        episodes=np.stack([firsts, np.minimum(firsts + EPISODE_FRAMES, files) - 1], axis=1),
+        episodes=np.stack([firsts, np.minimum(firsts + episode_frames, files) - 1], axis=1),
         annotations=[],
         robot_obs=robot[:-1],
         scene_obs=scene,

@@ -8,6 +8,7 @@ printed beside the median.
 
 import json
 import platform
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -110,10 +111,13 @@ def machine() -> dict[str, str]:
         line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
     ]
     command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
-    commit = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed words
+    commit = ""
+    if shutil.which("git"):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed words
+        commit = done.stdout.strip()
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "commit": commit.stdout.strip() or "unknown",
+        "commit": commit or "unknown",
         "cpu": models[0].split(":")[1].strip() if models else platform.processor(),
         "vector instructions": torch.backends.cpu.get_cpu_capability(),
         "torch": torch.__version__,

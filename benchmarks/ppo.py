@@ -8,6 +8,7 @@ training uses.
 """
 
 import argparse
+import copy
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,18 +24,20 @@ from benchmarks.peers import version_of
 from benchmarks.world_model import FULL, build
 from wam.nn.linear_init import fan_in_uniform_
 from wam.policy.config import DiffusionConfig
+from wam.policy.critic import Critic
 from wam.policy.diffusion import DiffusionPolicy
 from wam.reward.classifier import RewardClassifier
 from wam.reward.config import ClassifierConfig
 from wam.rl.buffer import Rollouts, collect
 from wam.rl.config import PPOConfig
-from wam.rl.finetune import make_learner
 from wam.rl.imagined_env import ImaginedEnv
+from wam.rl.reward_scaling import RewardScaler
 from wam.rl.samples import Minibatch, minibatch_of_rows
 from wam.rl.update import Learner, Targets
 from wam.seeding import torch_generator
 from wam.training.memory import keep_freed_memory
 from wam.world_model.imagination import FrozenPrior
+from wam.world_model.model import WorldModel
 from wam.world_model.state import RSSMState
 
 METHOD = (
@@ -55,11 +58,19 @@ class Imagination:
     Args:
         page: Configuration of the world model.
         sizes: Of the rest.
+        device: Of everything.
         changes: Settings of the learner that differ from the published ones.
     """
 
-    def __init__(self, page: dict[str, Any], sizes: dict[str, int], **changes: object) -> None:
-        self.model = build(page).eval().requires_grad_(False)
+    def __init__(
+        self,
+        page: dict[str, Any],
+        sizes: dict[str, int],
+        *,
+        device: torch.device | str = "cpu",
+        **changes: object,
+    ) -> None:
+        self.model = build(page).to(device).eval().requires_grad_(False)
         self.sizes = sizes
         width = sizes["classifier"]
         classes = ClassifierConfig(
@@ -75,6 +86,7 @@ class Imagination:
         )
         fan_in_uniform_(self.classifier, 1)
         fan_in_uniform_(policy, 2)
+        self.classifier.to(device)
         config = PPOConfig(
             iterations=1,
             envs=sizes["envs"],
@@ -84,14 +96,19 @@ class Imagination:
             reward_steps="last",
             minibatch=sizes["samples"],
         )
-        self.learner = make_learner(policy, replace(config, **changes), 3)  # type: ignore[arg-type]
+        self.learner = learner_of(policy.to(device), replace(config, **changes))  # type: ignore[arg-type]
         self.starts = self._starts(200)
 
     def _starts(self, count: int) -> RSSMState:
         size, generator = self.model.config.rssm, torch_generator(4)
         classes = torch.randint(size.stoch_classes, (count, size.stoch_dim), generator=generator)
         stoch = torch.nn.functional.one_hot(classes, size.stoch_classes).float()
-        return RSSMState(torch.rand(count, size.deter, generator=generator) * 2 - 1, stoch)
+        deter = torch.rand(count, size.deter, generator=generator) * 2 - 1
+        return RSSMState(deter.to(self.model.device), stoch.to(self.model.device))
+
+    def world(self) -> FrozenPrior | WorldModel:
+        """What rolls the prior, as fine-tuning chooses it."""
+        return FrozenPrior(self.model) if self.model.device.type == "cpu" else self.model
 
     @property
     def decisions(self) -> int:
@@ -102,13 +119,13 @@ class Imagination:
         """Collect one iteration of experience."""
         config = self.learner.config
         env = ImaginedEnv(
-            FrozenPrior(self.model),
+            self.world(),
             self.classifier,
             self.starts,
             num_envs=config.envs,
             imagine_steps=config.imagine_steps,
             act_steps=self.learner.actor.config.act_steps,
-            generator=torch_generator(5),
+            generator=torch_generator(5, device=self.model.device),
             reward_steps=config.reward_steps,
         )
         return collect(
@@ -119,6 +136,15 @@ class Imagination:
             ft_denoising_steps=config.ft_denoising_steps,
             generator=torch_generator(6),
         )
+
+
+def learner_of(policy: DiffusionPolicy, config: PPOConfig) -> Learner:
+    """What ``wam.rl.finetune.make_learner`` makes; that module brings the simulator, which is not used."""
+    base, actor = copy.deepcopy(policy).eval().requires_grad_(False), copy.deepcopy(policy).eval()
+    critic = Critic(policy.cond_dim, config.critic_hidden, policy.standardizer)
+    fan_in_uniform_(critic, 3)
+    scaler = RewardScaler(config.reward_scaling_gamma, config.reward_clip)
+    return Learner(actor, base, critic.to(next(policy.parameters()).device), scaler, config)
 
 
 def peer_roll(ours: Imagination, dppo_model: Any, lumos_model: Any) -> Callable[[], None]:

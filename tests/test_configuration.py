@@ -13,7 +13,7 @@ from kedro.validation import ParameterValidationError
 from kedro.validation.parameter_validator import ParameterValidator
 
 from wam.datasets import ArtefactDataset, LineageDataset, WorkDirDataset
-from wam.hooks.run_environment import unread
+from wam.hooks.run_environment import CONFIGURED, unread
 from wam.pipeline_registry import register_pipelines
 from wam.pipelines.grid import BLIND, TASKS, WORLD_MODELS
 from wam.pipelines.pages import check_pages
@@ -51,10 +51,11 @@ def pages_of(environment: str, **runtime_params: Any) -> dict[str, Any]:
 def test_parameters_are_typed_complete_and_fit_together(environment: str) -> None:
     pages = pages_of(environment)
     registered = register_pipelines()
-    inputs = registered["__default__"].inputs() | registered["ablation"].inputs()
+    inputs = {name for one in CONFIGURED for name in registered[one].inputs()}
     read = {name.removeprefix("params:") for name in inputs}
+    artefacts = {name for name in inputs if not name.startswith("params:")}
     assert list(unread(parameters_of(environment), read)) == []
-    assert {page.split(".")[0] for page in read - {"work_dir", "lineage"}} <= set(pages)
+    assert {page.split(".")[0] for page in read - artefacts} <= set(pages)
     check_pages(pages)
     assert isinstance(pages["world_model"], WorldModelConfig)
 
@@ -80,7 +81,8 @@ def test_data_roots_are_apart(environment: str) -> None:
 def test_every_artefact_has_an_entry(environment: str, tmp_path: Path) -> None:
     loader = load(environment, data_root=str(tmp_path))
     catalog = DataCatalog.from_config(loader["catalog"])
-    for name in register_pipelines()["__default__"].datasets():
+    registered = register_pipelines()
+    for name in registered["__default__"].datasets() | registered["online"].datasets():
         if name.startswith("params:"):
             continue
         dataset = catalog.get(name)

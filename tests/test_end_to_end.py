@@ -16,7 +16,10 @@ from nbclient import NotebookClient
 from wam.hooks.provenance import ProvenanceError
 from wam.hooks.run_environment import WrongParametersError
 from wam.pipelines.grid import CONDITIONS, TASKS, WORLD_MODELS
+from wam.pipelines.pages import ImaginationStartsConfig
+from wam.pipelines.ppo.nodes import imagination_scenes
 from wam.runner import ConcurrentRunner, InterruptedRunError
+from wam.sim.config import SimConfig
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
@@ -93,6 +96,25 @@ def test_sets_of_starts_are_disjoint(place: Path, everything: dict[str, Any]) ->
     assert not starts.duplicated(["split", "frame_id", "task"]).any()
     episodes = starts.groupby("role")["episode"].apply(set)
     assert not episodes["test"] & episodes["selection"]
+    recorded = {tuple(scene) for scene in starts["scene_state"]}
+    for task in TASKS:
+        page = ImaginationStartsConfig(scenes=2, seed=41)
+        practised = imagination_scenes(SimConfig(), page, task)
+        assert not {tuple(scene.scene_state) for scene in practised} & recorded
+
+
+def test_policies_are_also_refined_in_the_simulator(
+    place: Path, run: Run, everything: dict[str, Any]
+) -> None:
+    assert everything
+    outputs = run("online", tags=["open_drawer"])
+    assert "PPO in the simulator beside PPO in imagination" in outputs["online_report"].load()
+    table = _latest_table(place, "08_reporting/online/table.parquet")
+    assert table["world_model"].tolist() == list(WORLD_MODELS)
+    assert (table["real_steps"] <= 2 * 2 * 8).all()
+    points = _latest_table(place, "08_reporting/online/points.parquet")
+    assert set(points["starts"]) == {"practice", "selection"}
+    assert list((place / "data/.work").iterdir()) == []
 
 
 def test_each_cell_has_a_child_run_that_finished(place: Path, everything: dict[str, Any]) -> None:

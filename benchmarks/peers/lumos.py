@@ -5,6 +5,7 @@ Needs its checkout, and ``hydra-core`` and ``pytorch-lightning`` on the import p
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +58,23 @@ def build(folder: Path, batch: int) -> nn.Module:
     return model
 
 
-def training_step(model: Any, batch: int, steps: int) -> Callable[[], None]:
-    """One step on random frames: forward, loss, backward, clip, AdamW."""
-    generator = torch.Generator().manual_seed(0)
-    static, gripper = (torch.rand(steps, batch, 3, 64, 64, generator=generator) * 2 - 1 for _ in range(2))
-    proprio = torch.rand(steps, batch, PROPRIO_DIM, generator=generator)
-    action = torch.rand(steps, batch, 7, generator=generator) * 2 - 1
-    reset = torch.zeros(steps, batch, 1, dtype=torch.bool)
+def training_step(
+    model: Any, batch: int, steps: int, autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+) -> Callable[[], None]:
+    """One step on random frames, where the model is: forward, loss, backward, clip, AdamW.
+
+    Args:
+        model: Its world model.
+        batch: Streams.
+        steps: Frames of each.
+        autocast: Makes the precision that forward and loss run in; its own trainer enters one likewise.
+    """
+    device = next(model.parameters()).device
+    draw = {"generator": torch.Generator(device).manual_seed(0), "device": device}
+    static, gripper = (torch.rand(steps, batch, 3, 64, 64, **draw) * 2 - 1 for _ in range(2))
+    proprio = torch.rand(steps, batch, PROPRIO_DIM, **draw)
+    action = torch.rand(steps, batch, 7, **draw) * 2 - 1
+    reset = torch.zeros(steps, batch, 1, dtype=torch.bool, device=device)
     frames = {"vis": {"rgb_obs": {"rgb_static": static, "rgb_gripper": gripper}}}
     state = model.rssm_core.init_state(batch)
     parameters = list(model.parameters())
@@ -71,8 +82,10 @@ def training_step(model: Any, batch: int, steps: int) -> Callable[[], None]:
 
     def step() -> None:
         optimizer.zero_grad()
-        outputs = model(static, gripper, proprio, action, proprio, reset, state)
-        model.loss(frames, outputs)["loss_total"].backward()
+        with autocast():
+            outputs = model(static, gripper, proprio, action, proprio, reset, state)
+            loss = model.loss(frames, outputs)["loss_total"]
+        loss.backward()
         nn.utils.clip_grad_norm_(parameters, 100.0)
         optimizer.step()
 

@@ -13,6 +13,7 @@ from wam.pipelines import (
     evaluation,
     features,
     ingest,
+    online,
     play,
     ppo,
     reporting,
@@ -63,6 +64,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "shared": _before_cells(everything),
         "verify_episodes": ingest.create_verification(),
         "ablation": ablation.create_pipeline(),  # hooks.ablation adds the cells that its table names
+        "online": online.create_pipeline(),
         "__default__": everything,
     }
 

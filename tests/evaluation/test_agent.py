@@ -106,13 +106,13 @@ def test_the_filter_is_the_models_own(world_model):
     action = rng.uniform(-1, 1, (2, 7)).astype(np.float32)
     agent = agent_of(world_model)
     agent.reset(frames[0])
-    generator, state = agent._generator.clone_state(), agent._state
+    generator, state = agent._generator.clone_state(), agent._filter.state
     agent.observe(frames[1], action, np.ones(2, np.bool_))
-    batch = agent._batch(frames[1], np.ones(2, np.bool_))
+    batch = agent._filter.batch(frames[1], np.arange(2))
     expected = world_model.observe_step(
         *batch.values(), torch.from_numpy(action), torch.zeros(2, dtype=torch.bool), state, generator
     )
-    torch.testing.assert_close(agent._state.feat, expected.feat)
+    torch.testing.assert_close(agent.feat, expected.feat)
 
 
 def test_frames_without_pictures_are_refused(world_model):

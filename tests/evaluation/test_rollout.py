@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from wam.evaluation.rollout import rollout, to_executable
+from wam.evaluation.rollout import rollout
+from wam.sim.rules import to_executable
 from wam.tasks.table import TASK_NAMES
 
 

@@ -14,6 +14,7 @@ def test_all_pipelines_are_registered() -> None:
         "shared",
         "verify_episodes",
         "ablation",
+        "online",
         "__default__",
     }
 

@@ -68,6 +68,7 @@ def test_frozen_parts_stay_frozen_and_the_cloned_policy_too(world):
     assert [digest(part) for part in parts] == before
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_equals_uninterrupted_to_the_bit(world, tmp_path):
     config = world.config(iterations=6, envs=3, update_epochs=1, bc_coef=0.1, minibatch=60)
     scores = {0: 0.1, 2: 0.4, 4: 0.2, 6: 0.3}
@@ -125,6 +126,7 @@ def test_nan_stops_naming_the_iteration(world):
         run(world, world.config())
 
 
+@pytest.mark.slow
 def test_ppo_learns_to_push_right(world):
     config = world.config(
         iterations=16,

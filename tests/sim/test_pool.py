@@ -8,7 +8,9 @@ import pytest
 from wam.seeding import numpy_generator
 from wam.sim.config import SimConfig
 from wam.sim.env import PlayTableEnv
+from wam.sim.env_group import EnvGroup
 from wam.sim.pool import SimFrames, SimPool, SimWorkerError
+from wam.sim.pool_ray import RaySimWorker
 from wam.sim.starts import sample_start
 
 CONFIG = SimConfig()
@@ -59,6 +61,54 @@ def test_inactive_tables_stand_still_and_the_others_move():
     assert not np.array_equal(first.robot_obs[0], second.robot_obs[0])
 
 
+def restarted(workers: int) -> list[SimFrames]:
+    with SimPool(CONFIG, workers=workers) as pool:
+        pool.reset(STARTS, render=True)
+        frames = [pool.step(ACTIONS[0], active=ALL, render=True)]
+        frames.append(pool.restart(np.array([2, 0]), [STARTS[1], STARTS[2]], render=True))
+        frames.append(pool.step(ACTIONS[1], active=ALL, render=True))
+    return frames
+
+
+def test_tables_that_restart_are_like_new_ones_and_the_others_wait():
+    before, started, after = restarted(0)
+    np.testing.assert_array_equal(started.image_static[1], before.image_static[1])
+    np.testing.assert_array_equal(started.robot_obs[1], before.robot_obs[1])
+    with SimPool(CONFIG, workers=0) as pool:
+        fresh = pool.reset([STARTS[2], STARTS[1]], render=True)
+        later = pool.step(ACTIONS[1, [0, 2]], active=ALL[:2], render=True)
+    for name in ("image_static", "image_gripper", "robot_obs", "scene_state"):
+        np.testing.assert_array_equal(getattr(started, name)[[0, 2]], getattr(fresh, name))
+        np.testing.assert_array_equal(getattr(after, name)[[0, 2]], getattr(later, name))
+
+
+@pytest.mark.slow
+def test_any_number_of_workers_restarts_the_same_tables():
+    for one, other in zip(restarted(0), restarted(2), strict=True):
+        assert_same(one, other)
+
+
+def test_a_lost_worker_of_a_cluster_is_made_good_by_the_same_requests():
+    row, drawn = np.array([0]), np.array([True])
+    requests = [
+        ("reset", STARTS[:1], drawn),
+        ("step", row, ACTIONS[0, :1], drawn),
+        ("restart", row, STARTS[1:2], drawn),
+        ("step", row, ACTIONS[1, :1], drawn),
+    ]
+    worker, repeated = RaySimWorker.__new__(RaySimWorker), []
+    worker._since_reset, worker._ask = requests, repeated.append
+    worker._repeat()
+    answers = []
+    for asked in (requests, repeated):
+        group = EnvGroup(CONFIG)
+        frames = [getattr(group, method)(*arguments) for method, *arguments in asked]
+        group.close()
+        answers.append(frames)
+    assert_same(answers[0][-1], answers[1][-1])
+    assert answers[1][1].image_static is None
+
+
 def test_without_rendering_there_are_no_images():
     with SimPool(CONFIG, workers=0) as pool:
         assert pool.reset(STARTS[:1], render=False).image_static is None
@@ -88,11 +138,16 @@ def test_misuse_is_refused_by_name():
     with SimPool(CONFIG, workers=0) as pool:
         with pytest.raises(ValueError, match="call reset"):
             pool.step(ACTIONS[0], active=ALL, render=False)
+        with pytest.raises(ValueError, match="call reset"):
+            pool.restart(np.array([0]), STARTS[:1], render=False)
         with pytest.raises(ValueError, match="at least one start"):
             pool.reset([], render=False)
         pool.reset(STARTS, render=False)
         with pytest.raises(ValueError, match=r"actions \(3, 7\)"):
             pool.step(ACTIONS[0, :2], active=ALL, render=False)
+        for rows in ([0, 0], [0, 3], [0]):
+            with pytest.raises(ValueError, match="need each of 3 tables at most once"):
+                pool.restart(np.array(rows), STARTS[:2], render=False)
     with pytest.raises(ValueError, match="workers"):
         SimPool(CONFIG, workers=-1)
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from wam.demonstrations.reward_sets import RewardSet, imagined_features, labelled_features
 from wam.evaluation.agent import WorldModelAgent
-from wam.evaluation.rollout import judged
 from wam.reward.classifier import RewardClassifier
 from wam.reward.metrics import precision_recall
 from wam.sim.frames import SimFrames, copy_frames
+from wam.sim.rules import judged
 from wam.tasks.table import task as task_called
 from wam.world_model.model import WorldModel
 

@@ -14,12 +14,13 @@ from wam.diagnostics.quantities import quantities_called, values
 from wam.diagnostics.ridge import LinearProbes
 from wam.episodes.proprio import proprio_from_robot_obs
 from wam.episodes.shard import resize_image
-from wam.evaluation.agent import PrevAction, WorldModelAgent
+from wam.evaluation.agent import WorldModelAgent
 from wam.evaluation.baselines import stack_layouts
 from wam.evaluation.rollout import RolloutResult, rollout
 from wam.policy.diffusion import DiffusionPolicy
 from wam.reward.classifier import RewardClassifier
 from wam.rl.config import PPOConfig
+from wam.rl.frame_filter import PrevAction
 from wam.rl.imagined_env import ImaginedEnv
 from wam.seeding import torch_generator
 from wam.sim.frames import SimFrames

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wam.contracts import ACTION, IMAGE_GRIPPER, IMAGE_STATIC, IS_FIRST, PREV_ACTION, PROPRIO
-from wam.episodes.store import Episodes
+from wam.episodes.loaded import Episodes
 from wam.episodes.windows import tile_episodes
 from wam.seeding import numpy_generator
 

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wam.contracts import PROPRIO_DIM
 from wam.episodes.rotation import RotationConvention
-from wam.episodes.store import EpisodeStore
+
+if TYPE_CHECKING:  # a model with given statistics needs no Zarr
+    from wam.episodes.store import EpisodeStore
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +50,7 @@ class ProprioStatistics:
         return cls(minimum=proprio.min(axis=0), maximum=proprio.max(axis=0))
 
     @classmethod
-    def from_stores(cls, stores: Sequence[EpisodeStore]) -> "ProprioStatistics":
+    def from_stores(cls, stores: "Sequence[EpisodeStore]") -> "ProprioStatistics":
         """Range over all frames of one store (training only) or several (the published choice: both splits).
 
         Raises:

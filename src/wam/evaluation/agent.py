@@ -8,24 +8,18 @@ Time::
 """
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wam.contracts import ACTION_DIM, IMAGE_GRIPPER, IMAGE_STATIC, PROPRIO
-from wam.episodes.proprio import proprio_from_robot_obs
-from wam.episodes.shard import resize_image
+from wam.contracts import ACTION_DIM
+from wam.rl.frame_filter import FrameFilter, PrevAction
 from wam.seeding import numpy_generator, torch_generator
 from wam.sim.pool import SimFrames
-from wam.world_model.featurize import start_state
 from wam.world_model.model import WorldModel
-from wam.world_model.state import RSSMState
-
-PrevAction = Literal["executed", "policy"]
-"""Which action the filter takes as the one that led to a frame."""
 
 
 class Policy(Protocol):
@@ -105,10 +99,9 @@ class WorldModelAgent:
         condition: Condition = feature_condition,
         prev_action: PrevAction = "executed",
     ) -> None:
-        self._world_model = world_model
+        self._filter = FrameFilter(world_model, start_repeats=start_repeats)
         self._policy = policy
-        self._device = next(world_model.parameters()).device
-        self._start_repeats = start_repeats
+        self._device = world_model.device
         self._seed = seed
         self._deterministic = deterministic
         self._condition = condition
@@ -117,71 +110,35 @@ class WorldModelAgent:
         self._observed = 0
         self._generator: torch.Generator
         self._frames: SimFrames
-        self._state: RSSMState
         self.act_steps = act_steps
 
     @property
     def feat(self) -> Tensor:
         """Features ``(n, F)`` of the newest frames observed; stale for starts that no longer run."""
-        return self._state.feat
+        return self._filter.feat
 
-    @torch.no_grad()
     def reset(self, frames: SimFrames) -> None:
         """Filter the first frames from the zero state, each repeated ``start_repeats`` times."""
         self._generator = torch_generator(self._seed, "world_model_agent", device=self._device)
         self._frames = frames
-        batch = self._batch(frames, np.ones(len(frames), np.bool_))
-        self._state = start_state(
-            self._world_model,
-            batch[IMAGE_STATIC],
-            batch[IMAGE_GRIPPER],
-            batch[PROPRIO],
-            repeats=self._start_repeats,
-            generator=self._generator,
-        )
+        self._filter.start(frames, self._generator)
 
     @torch.no_grad()
     def act(self) -> NDArray[np.float32]:
         """Sample one chunk for every start from its current feature."""
-        cond = self._condition(self._state.feat, self._frames)
+        cond = self._condition(self.feat, self._frames)
         chunk = self._policy.sample(cond, generator=self._generator, deterministic=self._deterministic)
         self._chunk = np.asarray(chunk[:, : self.act_steps].float().cpu().numpy(), np.float32)
         self._observed = 0
         return self._chunk
 
-    @torch.no_grad()
     def observe(self, frames: SimFrames, action: NDArray[np.float32], active: NDArray[np.bool_]) -> None:
         """One posterior step with the action that led to the frames, for the starts still running."""
         self._frames = frames
         if self._prev_action == "policy":
             action = self._chunk[:, self._observed]
         self._observed += 1
-        world_model, state = self._world_model, self._state
-        noise = world_model.noise(len(active), generator=self._generator)
-        rows = torch.from_numpy(np.flatnonzero(active)).to(self._device)
-        prev_action = torch.from_numpy(np.asarray(action[active], np.float32)).to(self._device)
-        is_first = torch.zeros(len(rows), dtype=torch.bool, device=self._device)
-        embed = world_model.embed(self._batch(frames, active))
-        new, *_ = world_model.rssm.observe_step(embed, prev_action, is_first, state.rows(rows), noise[rows])
-        self._state = RSSMState(
-            state.deter.index_copy(0, rows, new.deter), state.stoch.index_copy(0, rows, new.stoch)
-        )
-
-    def _batch(self, frames: SimFrames, rows: NDArray[np.bool_]) -> dict[str, Tensor]:
-        if frames.image_static is None or frames.image_gripper is None:
-            raise ValueError(
-                "a world-model agent needs rendered frames; reset and step the pool with render=True"
-            )
-        proprio = proprio_from_robot_obs(frames.robot_obs[rows], self._world_model.rotation_convention)
-        return {
-            IMAGE_STATIC: self._images(frames.image_static[rows]),
-            IMAGE_GRIPPER: self._images(frames.image_gripper[rows]),
-            PROPRIO: torch.from_numpy(proprio).to(self._device),
-        }
-
-    def _images(self, images: NDArray[np.uint8]) -> Tensor:
-        small = np.stack([resize_image(image) for image in images])
-        return torch.from_numpy(small).to(self._device)
+        self._filter.observe(frames, action, active, self._generator)
 
 
 class StateAgent:

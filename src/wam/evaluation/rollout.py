@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from wam.contracts import ACTION_DIM
-from wam.evaluation.agent import Agent, Policy, PrevAction, WorldModelAgent
+from wam.evaluation.agent import Agent, Policy, WorldModelAgent
 from wam.parallel.progress import progress
+from wam.rl.frame_filter import PrevAction
 from wam.sim.pool import SimFrames, SimPool
-from wam.tasks.predicates import succeeded
+from wam.sim.rules import judged, to_executable
 from wam.tasks.starts import Start
-from wam.tasks.table import TASK_NAMES, Task
 from wam.tasks.table import task as task_called
 from wam.world_model.model import WorldModel
 
@@ -44,29 +43,6 @@ class RolloutResult:
     def success_rate(self) -> float:
         """Share of successful episodes, in [0, 1]."""
         return float(self.success.mean())
-
-
-def to_executable(action: NDArray[np.floating]) -> NDArray[np.float32]:
-    """The action that the robot executes: gripper >= 0 opens (+1), else closes (-1); the rest clipped.
-
-    Args:
-        action: (..., 7) relative actions of a policy.
-
-    Returns:
-        (..., 7) float32 in [-1, 1], gripper exactly -1 or +1.
-
-    Raises:
-        ValueError: If the last axis is not 7 long or a value is not finite.
-    """
-    if action.ndim < 1 or action.shape[-1] != ACTION_DIM:
-        raise ValueError(f"an action has {ACTION_DIM} values on its last axis, got shape {action.shape}")
-    if not np.isfinite(action).all():
-        raise ValueError(
-            f"the policy gave actions that are not finite: {action[~np.isfinite(action).all(-1)][:1]}"
-        )
-    executable = np.clip(action, -1.0, 1.0).astype(np.float32)
-    executable[..., -1] = np.where(action[..., -1] >= 0, 1.0, -1.0)
-    return np.asarray(executable, np.float32)
 
 
 class _Recorder:
@@ -155,13 +131,6 @@ def rollout(
                 break
             agent.observe(frames, action, active)
     return RolloutResult(success, steps, recorder.videos())
-
-
-def judged(task: Task, origin: NDArray[np.float64], frames: SimFrames) -> NDArray[np.bool_]:
-    """Who has solved the task (n,): by the simulator's own oracle where it has one, else by scene states."""
-    if frames.solved is not None:
-        return frames.solved[:, TASK_NAMES.index(task.name)]
-    return succeeded(task, origin, frames.scene_state)
 
 
 def make_evaluator(

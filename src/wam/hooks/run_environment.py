@@ -15,6 +15,8 @@ from wam.pipeline_registry import STAGES, register_pipelines
 from wam.pipelines.ablation.pipeline import PAGES
 from wam.pipelines.pages import check_pages
 
+CONFIGURED: Final = ("__default__", "ablation", "online")
+"""Pipelines that together read every page."""
 RUN_OPTIONS: Final = frozenset({"data_root", "mlflow_uri", "mlflow_artifacts", "mlflow_run_id", "run_name"})
 """Runtime parameters that configuration files read through ``runtime_params`` instead of a node."""
 
@@ -39,7 +41,7 @@ class RunEnvironmentHooks:
         Raises:
             WrongParametersError: Naming the parameters.
         """
-        read = {name for one in ("__default__", "ablation") for name in register_pipelines()[one].inputs()}
+        read = {name for one in CONFIGURED for name in register_pipelines()[one].inputs()}
         pages = {name.removeprefix("params:") for name in read} | {PAGES}
         unknown = sorted(unread(context.config_loader["parameters"], pages))
         if unknown:

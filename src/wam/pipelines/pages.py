@@ -10,11 +10,11 @@ from pydantic import Field
 from wam.contracts import config, config_with
 from wam.demonstrations.balance import Balance
 from wam.demonstrations.replay_labels import LabelPairing
-from wam.evaluation.agent import PrevAction
 from wam.evaluation.perceptual import PerceptualConfig
 from wam.evaluation.rollout import MAX_STEPS
 from wam.parallel.map import RayWorkers, Workers, available_workers
 from wam.parallel.ray_crew import RAY_MISSING
+from wam.rl.frame_filter import PrevAction
 from wam.rl.scenes import SceneDraw
 from wam.training.device import Device
 from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
@@ -223,8 +223,9 @@ def check_pages(pages: Mapping[str, Any]) -> None:
     Raises:
         ValueError: If Ray is asked for and not installed, a batch has fewer streams than it is to be cut
             into parts, ``imagine_steps`` is no multiple of ``act_steps``, more denoising steps are fine-tuned
-            than there are, more segments or starts are selected than play collects, checkpoints are to be
-            chosen on no starts, or a row of the world models has a setting that its page has not.
+            than there are, more demonstrations are cloned than selected, more segments or starts are selected
+            than play collects, checkpoints are to be chosen on no starts, or a row of the world models has a
+            setting that its page has not.
     """
     rows = pages["world_models"].values()
     applied = [row.applied(pages["world_model"], pages["world_model_training"]) for row in rows]
@@ -235,6 +236,11 @@ def check_pages(pages: Mapping[str, Any]) -> None:
         raise ValueError(
             f"ppo.ft_denoising_steps {pages['ppo'].ft_denoising_steps} is above policy.denoising_steps "
             f"{pages['policy'].denoising_steps}; lower it"
+        )
+    cloned, demos = pages["behavior_cloning"].demonstrations, pages["selection"].demos
+    if cloned is not None and cloned > demos:
+        raise ValueError(
+            f"behavior_cloning.demonstrations {cloned} is above selection.demos {demos}; lower it"
         )
     wanted = {
         "demos": "min_training_segments",

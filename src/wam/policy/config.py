@@ -64,6 +64,9 @@ class CloningConfig:
 
     optimizer: OptimizerConfig
     """Published: AdamW, 1e-4, weight decay 1e-6, cosine to 5.6e-5 over 5,000 epochs."""
+    demonstrations: int | None = Field(default=None, gt=0)
+    """Demonstrations of each task that are cloned, drawn with the run's seed; None takes all, as published.
+    Few make a deliberately weak policy. Reward classifiers always learn from all."""
     batch: int = Field(gt=0)
     """Windows per gradient step; 256 published."""
     steps: int | None = Field(default=None, gt=0)

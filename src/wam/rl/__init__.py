@@ -1,1 +1,1 @@
-"""Fine-tuning in imagination: the imagined environment, advantages, diffusion policy gradients."""
+"""Fine-tuning: imagined and simulated environments, advantages, diffusion policy gradients."""

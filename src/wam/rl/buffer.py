@@ -1,4 +1,4 @@
-"""One iteration of imagined experience, and how it is collected."""
+"""One iteration of experience, and how it is collected."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from wam.policy.chain import DenoisingChain
 from wam.policy.diffusion import DiffusionPolicy
-from wam.rl.imagined_env import ImaginedEnv
+from wam.rl.decision_env import DecisionEnv
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,19 @@ class Rollouts:
         finished = int(self.ended.sum())
         return int(self.terminated.sum()) / finished if finished else 0.0
 
+    @property
+    def first_success(self) -> float:
+        """Share of the environments whose first episode was solved.
+
+        Unlike ``success`` it does not count those twice that were solved early, and started once more.
+        """
+        before = (self.ended.cumsum(1) - self.ended.long()) == 0
+        return float((self.terminated & before).any(1).float().mean())
+
 
 @torch.no_grad()
 def collect(
-    env: ImaginedEnv,
+    env: DecisionEnv,
     actor: DiffusionPolicy,
     base: DiffusionPolicy,
     *,
@@ -67,7 +76,7 @@ def collect(
     """Reset every environment and act for ``decisions`` decisions, exploring.
 
     Args:
-        env: Imagined environments.
+        env: Environments, imagined or simulated.
         actor: Runs the last ``ft_denoising_steps`` denoising steps.
         base: Runs the steps before.
         decisions: T.

@@ -1,5 +1,6 @@
-"""Configuration page of fine-tuning in imagination."""
+"""Configuration pages of fine-tuning in imagination and in the simulator."""
 
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -133,3 +134,27 @@ class PPOConfig:
             ValueError: If ``imagine_steps`` is no multiple of ``act_steps``.
         """
         return self.episodes_per_iteration * decisions_per_episode(self.imagine_steps, act_steps)
+
+
+@config
+class OnlineConfig:
+    """The same fine-tuning in the simulator itself, to compare with: how much of it."""
+
+    iterations: int = Field(gt=0)
+    """Rounds of acting and updating."""
+    envs: int = Field(gt=0)
+    """Tables side by side."""
+    episodes_per_iteration: int = Field(gt=0)
+    """Full-length episodes per table and iteration, all started anew."""
+    eval_every: int = Field(gt=0)
+    """Iterations between evaluations from the selection starts. Start and end are always evaluated."""
+
+    def applied(self, ppo: PPOConfig) -> PPOConfig:
+        """The page ``ppo`` with these numbers; learning is the same, so that only the world differs."""
+        return replace(
+            ppo,
+            iterations=self.iterations,
+            envs=self.envs,
+            episodes_per_iteration=self.episodes_per_iteration,
+            eval_every=self.eval_every,
+        )

@@ -1,11 +1,11 @@
-"""Fine-tuning of a cloned policy in the frozen world model, from imagining to the selected checkpoint."""
+"""Fine-tuning of a cloned policy in imagination or in the simulator, up to the selected checkpoint."""
 
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from wam.contracts import config_to_dict
 from wam.nn.linear_init import fan_in_uniform_
@@ -16,15 +16,14 @@ from wam.policy.fine_tuned import FineTunedPolicy
 from wam.reward.classifier import RewardClassifier
 from wam.rl.buffer import collect
 from wam.rl.config import PPOConfig
-from wam.rl.imagined_env import ImaginationModel, ImaginedEnv
+from wam.rl.imagined_env import ImaginationModel
+from wam.rl.practice import Imagination, Practice
 from wam.rl.reward_scaling import RewardScaler
 from wam.rl.state import Progress, keep_progress, restore_progress
 from wam.rl.update import Learner
 from wam.seeding import torch_generator
 from wam.training.checkpoint import Checkpoint
 from wam.training.metrics import publish
-from wam.world_model.imagination import FrozenPrior
-from wam.world_model.model import WorldModel
 from wam.world_model.state import RSSMState
 
 SUCCESS = "success"
@@ -45,7 +44,9 @@ class FinetuneResult:
         selected_iteration: Iterations that policy had.
         history: One row per number of finished iterations, from 0: iteration; imagined_success, policy_loss,
             value_loss, bc_loss, approx_kl, clip_fraction, epochs (absent at 0); real_success and the
-            evaluator's other values (where evaluated).
+            evaluator's other values (where evaluated). In the simulator simulated_success in place of
+            imagined_success, first_success (of each environment's first episode) and real_steps, the control
+            steps that all practice took so far.
     """
 
     last: FineTunedPolicy
@@ -67,13 +68,53 @@ def finetune(
     description: str = "fine-tuning",
     prefix: str = "",
 ) -> FinetuneResult:
-    """Imagine, update, evaluate now and then; world model, classifier and ``policy`` stay as they are.
+    """Refine a policy in imagination; world model and classifier stay as they are.
 
     Args:
-        policy: Cloned policy, averaged weights.
+        policy: As of :func:`refine`.
         world_model: Frozen world model.
         classifier: Frozen reward classifier.
         start_states: Latent states of random scenes, ``(N, ...)``; never of held-out starts.
+        config: As of :func:`refine`, and so all that follow.
+        seed: Seed.
+        evaluate: Evaluator.
+        work_dir: Scratch folder.
+        description: At the progress bar.
+        prefix: Of metrics.
+
+    Raises:
+        ValueError: As :func:`refine`.
+        FloatingPointError: As :func:`refine`.
+    """
+    practice = Imagination(world_model, classifier, start_states)
+    return refine(
+        policy,
+        practice,
+        config,
+        seed=seed,
+        evaluate=evaluate,
+        work_dir=work_dir,
+        description=description,
+        prefix=prefix,
+    )
+
+
+def refine(
+    policy: DiffusionPolicy,
+    practice: Practice,
+    config: PPOConfig,
+    *,
+    seed: int,
+    evaluate: Evaluator | None,
+    work_dir: Path | None = None,
+    description: str = "fine-tuning",
+    prefix: str = "",
+) -> FinetuneResult:
+    """Practise, update, evaluate now and then; ``policy`` and all that ``practice`` holds stay as they are.
+
+    Args:
+        policy: Cloned policy, averaged weights.
+        practice: Where episodes happen.
         config: Settings.
         seed: Seed of everything random here.
         evaluate: Called before training, after every ``eval_every`` iterations and after the last one.
@@ -86,11 +127,9 @@ def finetune(
         ValueError: On steps that do not fit together.
         FloatingPointError: If a loss is not finite.
     """
-    decisions = config.decisions(policy.config.act_steps)
+    config.decisions(policy.config.act_steps)  # refuses what does not fit before any work
     learner = make_learner(policy, config, seed)
-    key = _run_key(policy, world_model, classifier, start_states, config, seed=seed)
-    if isinstance(world_model, WorldModel) and world_model.device.type == "cpu":
-        world_model = FrozenPrior(world_model)
+    key = _run_key(policy, practice, config, seed=seed)
     state = Progress() if work_dir is None else restore_progress(work_dir, key, learner)
     if not state.history:
         state.history.append({"iteration": 0.0})
@@ -99,8 +138,8 @@ def finetune(
     with progress_bar(config.iterations, description, "iteration", initial=state.iteration) as bar:
         while state.iteration < config.iterations:
             number = state.iteration + 1
-            env = _environment(world_model, classifier, start_states, learner, seed=seed, iteration=number)
-            row = _iterate(learner, env, decisions, seed, number)
+            spent = state.history[-1].get("real_steps", 0.0)
+            row = _iterate(learner, practice, seed=seed, iteration=number, spent=spent)
             state.iteration = number
             state.history.append({"iteration": float(number)} | row)
             last = number == config.iterations
@@ -109,7 +148,7 @@ def finetune(
             _publish(state, prefix)
             if work_dir is not None and (last or number % config.checkpoint_every == 0):
                 keep_progress(work_dir, key, learner, state)
-            bar.set_postfix_str(f"imagined success {row['imagined_success']:.2f}")
+            bar.set_postfix_str(f"{practice.name} success {row[f'{practice.name}_success']:.2f}")
             bar.update(1)
     return _result(state, learner)
 
@@ -124,49 +163,30 @@ def make_learner(policy: DiffusionPolicy, config: PPOConfig, seed: int) -> Learn
     return Learner(actor, base, critic.to(device), scaler, config)
 
 
-def _environment(
-    world_model: ImaginationModel,
-    classifier: RewardClassifier,
-    start_states: RSSMState,
-    learner: Learner,
-    *,
-    seed: int,
-    iteration: int,
-) -> ImaginedEnv:
-    config = learner.config
-    return ImaginedEnv(
-        world_model,
-        classifier,
-        start_states,
-        num_envs=config.envs,
-        imagine_steps=config.imagine_steps,
-        act_steps=learner.actor.config.act_steps,
-        generator=torch_generator(seed, "imagination", iteration, device=start_states.deter.device),
-        reward_steps=config.reward_steps,
-        binarize_gripper=config.binarize_gripper,
-        clip_action=config.clip_action,
-    )
-
-
 def _iterate(
-    learner: Learner, env: ImaginedEnv, decisions: int, seed: int, iteration: int
+    learner: Learner, practice: Practice, *, seed: int, iteration: int, spent: float
 ) -> dict[str, float]:
-    """One round of imagining and updating; returns its row."""
+    """One round of practice and updating; returns its row. ``spent``: real steps of the rounds before."""
+    act_steps = learner.actor.config.act_steps
+    env = practice.environment(learner.config, act_steps, seed=seed, iteration=iteration)
     generator = torch_generator(seed, "denoising", iteration)
     rollouts = collect(
         env,
         learner.actor,
         learner.base,
-        decisions=decisions,
+        decisions=learner.config.decisions(act_steps),
         ft_denoising_steps=learner.config.ft_denoising_steps,
         generator=generator,
     )
+    row = {f"{practice.name}_success": rollouts.success}
+    if env.real_steps:
+        row |= {"first_success": rollouts.first_success, "real_steps": spent + env.real_steps}
     train_actor = iteration > learner.config.critic_warmup_iterations
     try:
         metrics = learner.update(rollouts, generator, train_actor=train_actor)
     except FloatingPointError as error:
         raise FloatingPointError(f"fine-tuning, iteration {iteration}: {error}") from error
-    return {"imagined_success": rollouts.success} | metrics
+    return row | metrics
 
 
 def _evaluate(state: Progress, learner: Learner, evaluate: Evaluator | None) -> None:
@@ -207,20 +227,9 @@ def _result(state: Progress, learner: Learner) -> FinetuneResult:
     return FinetuneResult(last, selected, state.selected_iteration, state.history)
 
 
-def _run_key(
-    policy: DiffusionPolicy,
-    world_model: ImaginationModel,
-    classifier: RewardClassifier,
-    start_states: RSSMState,
-    config: PPOConfig,
-    *,
-    seed: int,
-) -> str:
+def _run_key(policy: DiffusionPolicy, practice: Practice, config: PPOConfig, *, seed: int) -> str:
     """Digest of everything that shapes a run."""
-    weights = {"start/deter": start_states.deter, "start/stoch": start_states.stoch}
-    for name, module in (("policy", policy), ("world_model", world_model), ("classifier", classifier)):
-        if isinstance(module, nn.Module):
-            weights |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
+    identity = practice.identity()
+    weights = {f"policy/{key}": value for key, value in policy.state_dict().items()} | identity.weights
     page = {"ppo": config_to_dict(config), "policy": config_to_dict(policy.config), "seed": seed}
-    page["classifier"] = config_to_dict(classifier.config)
-    return Checkpoint(kind="ppo", weights=weights, config=page).digest
+    return Checkpoint(kind="ppo", weights=weights, config=page | identity.page).digest

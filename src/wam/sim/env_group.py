@@ -57,6 +57,17 @@ class EnvGroup:
             seen.append(env.reset(options={"start": start}))
         return frames_of([observation for observation, _ in seen], [info for _, info in seen])
 
+    def restart(
+        self, rows: NDArray[np.int64], starts: Sequence[Start], render: NDArray[np.bool_]
+    ) -> SimFrames:
+        """Put other starts on the tables in ``rows``; see ``SimPool.restart``."""
+        seen = []
+        for row, start, drawn in zip(rows, starts, render.tolist(), strict=True):
+            env = self._envs[row]
+            env.rendering = drawn
+            seen.append(env.reset(options={"start": start}))
+        return frames_of([observation for observation, _ in seen], [info for _, info in seen])
+
     def step(
         self, rows: NDArray[np.int64], actions: NDArray[np.float64], render: NDArray[np.bool_]
     ) -> SimFrames:

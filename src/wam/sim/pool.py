@@ -165,6 +165,49 @@ class SimPool:
         self._frames = gather_frames(len(starts), self._ask(requests), rows, None)
         return copy_frames(self._frames)
 
+    def restart(
+        self, rows: NDArray[np.integer], starts: Sequence[Start], *, render: bool | NDArray[np.bool_]
+    ) -> SimFrames:
+        """Put another start on some of the tables; the others wait.
+
+        Args:
+            rows: (k,) tables, each at most once.
+            starts: k starts.
+            render: Whether to draw both cameras of those tables; or (k,), of which of them.
+
+        Returns:
+            n frames; rows of other tables repeat their last known frame (images too).
+
+        Raises:
+            ValueError: Tables that are not there or named twice, or a pool that was not reset.
+            SimWorkerError: A worker failed; the pool is closed.
+        """
+        last = self._frames
+        if last is None:
+            raise ValueError("the pool has no tables yet: call reset(starts) before restart")
+        where: NDArray[np.int64] = np.asarray(rows, np.int64)
+        named = set(where.tolist())
+        if not len(named) == len(where) == len(starts) or not named <= set(range(len(last))):
+            raise ValueError(
+                f"need each of {len(last)} tables at most once and a start for it, got {where} for "
+                f"{len(starts)} starts"
+            )
+        drawn = np.broadcast_to(np.asarray(render, np.bool_), len(starts))
+        if self._inline is not None:
+            parts, places = [self._inline.restart(where, starts, drawn)], [where]
+        else:
+            count = len(self._workers)
+            chosen = [np.flatnonzero(where % count == k) for k in range(count)]
+            parts = self._ask(
+                [
+                    ("restart", where[one] // count, [starts[i] for i in one.tolist()], drawn[one])
+                    for one in chosen
+                ]
+            )
+            places = [where[one] for one in chosen]
+        self._frames = gather_frames(len(last), parts, places, last)
+        return copy_frames(self._frames)
+
     def step(
         self,
         actions: NDArray[np.floating],

@@ -7,6 +7,8 @@ elsewhere: another one takes the same start and the same actions, without drawin
 import pickle
 from typing import Any, cast
 
+import numpy as np
+
 from wam.parallel.ray_crew import connect_ray, ray_worker_count
 from wam.parallel.stop import check_stop
 from wam.parallel.workers import ONE_THREAD, STOP_CHECK_S, TRIES, RayWorkers
@@ -89,7 +91,7 @@ class RaySimWorker:
     def _repeat(self) -> None:
         """Everything since the reset again, in a new worker; only the last request is drawn."""
         first, *steps = self._since_reset
-        for request in [first, *((*step[:-1], False) for step in steps[:-1])]:
+        for request in [first, *((*step[:-1], np.zeros_like(step[-1])) for step in steps[:-1])]:
             self._ask(request)
         if steps:
             self._ask(steps[-1])

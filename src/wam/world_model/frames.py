@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wam.contracts import ACTION, IMAGE_GRIPPER, IMAGE_STATIC, IS_FIRST, PREV_ACTION, PROPRIO, Batch
+from wam.episodes.loaded import Episodes
 from wam.episodes.sampler import gather_batch
-from wam.episodes.store import Episodes
 
 RESIDENT_SHARE = 0.5
 """Of the GPU's free memory that frames may take; the rest is for training."""

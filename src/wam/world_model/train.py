@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wam.contracts import LossOutput
+from wam.episodes.loaded import Episodes
 from wam.episodes.published_streams import PublishedStreams, Streams
 from wam.episodes.sampler import StreamSampler
-from wam.episodes.store import Episodes
 from wam.seeding import torch_generator
 from wam.world_model.config import WorldModelTrainingConfig
 from wam.world_model.frames import make_frames

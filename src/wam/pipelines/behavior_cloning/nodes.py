@@ -1,5 +1,6 @@
 """Clone a diffusion policy from the demonstrations of one task."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from wam.pipelines.pages import ComputeConfig, TaskRow
 from wam.policy.cloning import chunks_from_episodes
 from wam.policy.cloning import clone_policy as clone
 from wam.policy.config import CloningConfig, DiffusionConfig
+from wam.seeding import numpy_generator
 from wam.training.checkpoint import Checkpoint
 from wam.training.device import resolve_device
 
@@ -32,7 +34,9 @@ def clone_policy(
     """
     if task.cloning_steps is not None:
         config = replace(config, steps=task.cloning_steps, epochs=None)
-    rows = expert_features.rows_where("segment", segments_of(expert_segments, task.name))
+    segments = segments_of(expert_segments, task.name)
+    chosen = some_of(segments, config.demonstrations, task=task.name, seed=seed)
+    rows = expert_features.rows_where("segment", chosen)
     chunks = chunks_from_episodes(
         rows["feat"],
         rows["action"],
@@ -59,3 +63,22 @@ def segments_of(expert_segments: pd.DataFrame, task: str) -> list[int]:
     """Numbers of a task's demonstrations, as features and labels count them."""
     rows = demonstrations(expert_segments)
     return rows.index[rows["task"] == task].tolist()
+
+
+def some_of(segments: Sequence[int], count: int | None, *, task: str, seed: int) -> list[int]:
+    """So many of a task's demonstrations, in their order; all where none are counted.
+
+    A larger number of the same seed holds all of a smaller one.
+
+    Raises:
+        ValueError: If there are not as many.
+    """
+    if count is None:
+        return list(segments)
+    if count > len(segments):
+        raise ValueError(
+            f"behavior_cloning.demonstrations is {count}, but {task} has {len(segments)}; lower it, or raise "
+            "selection.demos and play.min_training_segments"
+        )
+    drawn = numpy_generator(seed, "demonstrations", task).permutation(len(segments))[:count]
+    return [segments[place] for place in sorted(drawn.tolist())]

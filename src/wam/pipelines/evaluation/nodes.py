@@ -40,7 +40,7 @@ def evaluate_policies(
     """Every policy of a cell from every held-out start; rows, rates, clips."""
     cloned = raw_policy if config.cloned_weights == "raw" else cloned_policy
     checkpoints = {"cloned": cloned, "finetuned": finetuned_policy, "selected": selected_policy}
-    return _evaluate(world_model, checkpoints, starts, task, config, simulator, compute, seed)
+    return evaluate_checkpoints(world_model, checkpoints, starts, task, config, simulator, compute, seed)
 
 
 def evaluate_cloned(
@@ -56,10 +56,10 @@ def evaluate_cloned(
 ) -> tuple[pd.DataFrame, Metrics, dict[str, bytes]]:
     """The same for a cell whose policy is not refined."""
     checkpoints = {"cloned": raw_policy if config.cloned_weights == "raw" else cloned_policy}
-    return _evaluate(world_model, checkpoints, starts, task, config, simulator, compute, seed)
+    return evaluate_checkpoints(world_model, checkpoints, starts, task, config, simulator, compute, seed)
 
 
-def _evaluate(
+def evaluate_checkpoints(
     world_model: Checkpoint,
     checkpoints: Mapping[str, Checkpoint],
     starts: pd.DataFrame,
@@ -69,6 +69,7 @@ def _evaluate(
     compute: ComputeConfig,
     seed: int,
 ) -> tuple[pd.DataFrame, Metrics, dict[str, bytes]]:
+    """Policies by name from every held-out start, each behaviour once; rows, rates, clips."""
     device = resolve_device(compute.device)
     model = WorldModel.from_checkpoint(world_model).to(device).eval()
     held_out = starts_from_table(starts, task.name, "test")

@@ -29,7 +29,9 @@ from wam.rl.finetune import Evaluator, finetune
 from wam.rl.scenes import sample_scenes
 from wam.seeding import numpy_generator, torch_generator
 from wam.sim.config import SimConfig
+from wam.sim.pool import SimPool
 from wam.tasks.selection import starts_from_table
+from wam.tasks.starts import Start
 from wam.tasks.table import TASK_NAMES
 from wam.training.checkpoint import Checkpoint
 from wam.training.device import resolve_device
@@ -50,8 +52,7 @@ def render_imagination_starts(
     blocks: list[dict[str, NDArray[Any]]] = []
     with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
         for number, task in enumerate(TASK_NAMES):
-            rng = numpy_generator(config.seed, "imagination_starts", task)
-            starts = sample_scenes(simulator, rng, task, config.scenes, config.draw)
+            starts = imagination_scenes(simulator, config, task)
             for first in range(0, len(starts), SCENES_AT_ONCE):
                 frames = pool.reset(starts[first : first + SCENES_AT_ONCE], render=True)
                 blocks.append(
@@ -64,6 +65,12 @@ def render_imagination_starts(
                     }
                 )
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def imagination_scenes(simulator: SimConfig, config: ImaginationStartsConfig, task: str) -> list[Start]:
+    """The task's scenes that fine-tuning starts from, in imagination and in the simulator alike."""
+    rng = numpy_generator(config.seed, "imagination_starts", task)
+    return sample_scenes(simulator, rng, task, config.scenes, config.draw)
 
 
 def _at_model_size(images: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
@@ -96,21 +103,11 @@ def finetune_policy(
     model = WorldModel.from_checkpoint(world_model).to(device).eval().requires_grad_(requires_grad=False)
     policy = DiffusionPolicy.from_checkpoint(cloned_policy).to(device)
     with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
-        in_simulator: Evaluator | None = None
-        if evaluation.checkpoints_on != "none":
-            in_simulator = make_evaluator(
-                pool,
-                starts_from_table(starts, task.name, evaluation.checkpoints_on),
-                task.name,
-                model,
-                act_steps=policy.config.act_steps,
-                start_repeats=evaluation.start_repeats,
-                seed=seed,
-                max_steps=evaluation.max_steps,
-                prev_action=evaluation.prev_action,
-            )
-            if evaluation.checkpoints_on == "selection":
-                in_simulator = with_known_result(in_simulator, policy, calibration)
+        in_simulator = checkpoint_evaluator(
+            pool, starts, task.name, model, policy.config.act_steps, evaluation, seed
+        )
+        if in_simulator is not None and evaluation.checkpoints_on == "selection":
+            in_simulator = with_known_result(in_simulator, policy, calibration)
         result = finetune(
             policy,
             model,
@@ -126,6 +123,31 @@ def finetune_policy(
     metrics = {"stage": "ppo", "task": task.name, "selected_iteration": result.selected_iteration}
     metrics |= first_and_last(result.history) | doubted
     return result.last.to_checkpoint(), result.selected.to_checkpoint(), table, metrics
+
+
+def checkpoint_evaluator(
+    pool: SimPool,
+    starts: pd.DataFrame,
+    task: str,
+    model: WorldModel,
+    act_steps: int,
+    evaluation: EvaluationConfig,
+    seed: int,
+) -> Evaluator | None:
+    """Runs policies from the starts on which checkpoints are chosen; None where the page names none."""
+    if evaluation.checkpoints_on == "none":
+        return None
+    return make_evaluator(
+        pool,
+        starts_from_table(starts, task, evaluation.checkpoints_on),
+        task,
+        model,
+        act_steps=act_steps,
+        start_repeats=evaluation.start_repeats,
+        seed=seed,
+        max_steps=evaluation.max_steps,
+        prev_action=evaluation.prev_action,
+    )
 
 
 class UncalibratedError(ValueError):

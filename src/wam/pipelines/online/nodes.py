@@ -1,0 +1,183 @@
+"""Refine a cloned policy in the simulator, evaluate it, and set it beside imagination."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from wam.evaluation.pools import borrowed_pool
+from wam.pipelines.evaluation.nodes import evaluate_checkpoints
+from wam.pipelines.grid import TASKS, WORLD_MODELS
+from wam.pipelines.history import Metrics, curves
+from wam.pipelines.pages import (
+    ComputeConfig,
+    EvaluationConfig,
+    ImaginationStartsConfig,
+    ReportConfig,
+    TaskRow,
+)
+from wam.pipelines.ppo.nodes import checkpoint_evaluator, imagination_scenes
+from wam.pipelines.reporting.nodes import ancestry, facts
+from wam.policy.diffusion import DiffusionPolicy
+from wam.report.online import Online, online_lines, online_markdown, online_page
+from wam.rl.config import OnlineConfig, PPOConfig
+from wam.rl.finetune import refine
+from wam.rl.practice import Simulation
+from wam.sim.config import SimConfig
+from wam.training.checkpoint import Checkpoint
+from wam.training.device import resolve_device
+from wam.world_model.model import WorldModel
+
+CELLS: Final = tuple((name, task) for name in WORLD_MODELS for task in TASKS)
+"""World model and task of each table that the page is made of."""
+FIRST_AND_LAST: Final = ("first_success", "real_success")
+"""Curves whose ends are final figures."""
+COMPARED: Final = ("cloned", "finetuned")
+"""Policies that the one refined in the simulator is set beside."""
+
+
+def finetune_online(
+    world_model: Checkpoint,
+    cloned_policy: Checkpoint,
+    starts: pd.DataFrame,
+    task: TaskRow,
+    online: OnlineConfig,
+    ppo: PPOConfig,
+    scenes: ImaginationStartsConfig,
+    evaluation: EvaluationConfig,
+    simulator: SimConfig,
+    compute: ComputeConfig,
+    seed: int,
+    work_dir: Path,
+) -> tuple[Checkpoint, pd.DataFrame, Metrics]:
+    """PPO in the simulator from the scenes imagination starts from; the last policy, curves and figures."""
+    config = online.applied(ppo)
+    config = replace(config, iterations=min(config.iterations, compute.stop_after or config.iterations))
+    device = resolve_device(compute.device)
+    model = WorldModel.from_checkpoint(world_model).to(device).eval().requires_grad_(requires_grad=False)
+    policy = DiffusionPolicy.from_checkpoint(cloned_policy).to(device)
+    act_steps = policy.config.act_steps
+    with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
+        practice = Simulation(
+            pool=pool,
+            simulator=simulator,
+            starts=imagination_scenes(simulator, scenes, task.name),
+            task=task.name,
+            world_model=model,
+            start_repeats=evaluation.start_repeats,
+            prev_action=evaluation.prev_action,
+        )
+        result = refine(
+            policy,
+            practice,
+            config,
+            seed=seed,
+            evaluate=checkpoint_evaluator(pool, starts, task.name, model, act_steps, evaluation, seed),
+            work_dir=work_dir,
+            description=f"PPO in the simulator, {task.name}",
+        )
+    table = curves(result.history, step="iteration", stage="online", task=task.name)
+    metrics: Metrics = {"stage": "online", "task": task.name, "real_steps": result.history[-1]["real_steps"]}
+    for name in FIRST_AND_LAST:
+        values = [row[name] for row in result.history if name in row]
+        if values:
+            metrics |= {f"{name}_first": values[0], f"{name}_last": values[-1]}
+    return result.last.to_checkpoint(), table, metrics
+
+
+def evaluate_online(
+    world_model: Checkpoint,
+    online_policy: Checkpoint,
+    starts: pd.DataFrame,
+    task: TaskRow,
+    config: EvaluationConfig,
+    simulator: SimConfig,
+    compute: ComputeConfig,
+    seed: int,
+) -> tuple[pd.DataFrame, Metrics]:
+    """The last policy from every held-out start, once."""
+    rows, metrics, _ = evaluate_checkpoints(
+        world_model,
+        {"online": online_policy},
+        starts,
+        task,
+        replace(config, videos=0),
+        simulator,
+        compute,
+        seed,
+    )
+    return rows, metrics
+
+
+def trace_online(
+    online_curves: pd.DataFrame,
+    ppo_curves: pd.DataFrame,
+    evaluation: pd.DataFrame,
+    online_evaluation: pd.DataFrame,
+    starts: pd.DataFrame,
+    task: TaskRow,
+    online: OnlineConfig,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Success by real steps, of practice and from selection starts; held-out episodes of all three policies.
+
+    The first table has columns task, policy, starts, iteration, real_steps, rate, trials. What a policy did
+    in an iteration's practice stands at the steps that it had learned from by then.
+    """
+    chosen_on = (starts["task"] == task.name) & (starts["role"] == "selection")
+    wide = online_curves.pivot_table(index="step", columns="name", values="value").sort_index()
+    steps = wide["real_steps"].reindex(range(int(wide.index.max()) + 1)).fillna(0.0)
+    parts = [
+        _points(task.name, "online", "practice", wide["first_success"], steps.shift(1), online.envs),
+        _points(task.name, "online", "selection", wide.get("real_success"), steps, int(chosen_on.sum())),
+    ]
+    imagined = ppo_curves[ppo_curves["name"] == "real_success"].set_index("step")["value"].sort_index()
+    for policy, end in zip(COMPARED, (imagined.iloc[:1], imagined.iloc[-1:]), strict=True):
+        nothing = pd.Series(0.0, end.index)
+        parts.append(_points(task.name, policy, "selection", end, nothing, int(chosen_on.sum())))
+    rows = pd.concat([evaluation[evaluation["policy"].isin(COMPARED)], online_evaluation], ignore_index=True)
+    return pd.concat([part for part in parts if len(part)], ignore_index=True), rows
+
+
+def _points(
+    task: str, policy: str, starts: str, rate: pd.Series | None, real_steps: pd.Series, trials: int
+) -> pd.DataFrame:
+    if rate is None:
+        return pd.DataFrame()
+    known = rate.dropna()
+    return pd.DataFrame(
+        {
+            "task": task,
+            "policy": policy,
+            "starts": starts,
+            "iteration": known.index.astype(int),
+            "real_steps": real_steps.reindex(known.index).to_numpy(),
+            "rate": known.to_numpy(),
+            "trials": trials,
+        }
+    )
+
+
+def compare_online(
+    lineage: Mapping[str, Any], report: ReportConfig, seed: int, *tables: pd.DataFrame | None
+) -> tuple[pd.DataFrame, pd.DataFrame, str, str]:
+    """Points of all cells that were run, one line a cell, and both as a page and as Markdown."""
+    found = [
+        [
+            table.assign(world_model=name)
+            for (name, _), table in zip(CELLS, part, strict=True)
+            if table is not None
+        ]
+        for part in (tables[: len(CELLS)], tables[len(CELLS) :])
+    ]
+    if not found[0]:
+        raise ValueError("no cell was refined in the simulator yet; run `kedro run --pipelines online` whole")
+    points, rows = (pd.concat(part, ignore_index=True) for part in found)
+    online = Online(
+        facts=facts(rows, seed, lineage),
+        points=points,
+        lines=online_lines(points, rows, seed=report.bootstrap_seed),
+        ancestry=ancestry(lineage),
+    )
+    return online.points, online.lines, online_markdown(online), online_page(online)

@@ -1,0 +1,82 @@
+"""The same fine-tuning in the simulator: what it records, what it leaves alone, and going on after a kill."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from wam.rl.finetune import refine
+from wam.rl.practice import Simulation
+from wam.sim.config import SimConfig
+from wam.training.checkpoint import Checkpoint
+
+
+class KilledError(Exception):
+    pass
+
+
+def digest(module: torch.nn.Module) -> str:
+    return Checkpoint("x", dict(module.state_dict()), {}).digest
+
+
+def simulation(tables, **changes):
+    page = {"starts": tables.starts, "task": "open_drawer", "world_model": tables.model, "start_repeats": 2}
+    return Simulation(pool=tables.pool, simulator=SimConfig(), **(page | changes))
+
+
+def run(world, tables, *, iterations=4, evaluate=None, seed=5, **kwargs):
+    config = world.config(iterations=iterations, envs=3, update_epochs=1, imagine_steps=8)
+    return refine(tables.policy(), simulation(tables), config, seed=seed, evaluate=evaluate, **kwargs)
+
+
+def test_history_counts_real_steps_and_success(world, tables):
+    result = run(world, tables, evaluate=lambda _: {"success": 0.5})
+    steps = [row.get("real_steps", 0) for row in result.history]
+    assert steps[0] == 0
+    assert all(0 < later - earlier <= 3 * 8 for earlier, later in pairwise(steps))
+    assert steps[-1] == sum(tables.pool.moved)
+    assert all(
+        {"simulated_success", "first_success", "policy_loss"} <= row.keys() for row in result.history[1:]
+    )
+    assert [row["iteration"] for row in result.history if "real_success" in row] == [0, 2, 4]
+    assert digest(result.last.actor) != digest(tables.policy())
+
+
+def test_killed_and_resumed_equals_uninterrupted_to_the_bit(world, tables, tmp_path):
+    def evaluator(results, *, kill_at=None):
+        calls = iter(results)
+
+        def evaluate(_):
+            success = next(calls)
+            if success == kill_at:
+                raise KilledError
+            return {"success": success}
+
+        return evaluate
+
+    whole = run(world, tables, evaluate=evaluator([0.1, 0.4, 0.2]))
+    with pytest.raises(KilledError):
+        run(world, tables, evaluate=evaluator([0.1, 0.4, 0.2], kill_at=0.2), work_dir=tmp_path)
+    resumed = run(world, tables, evaluate=evaluator([0.2]), work_dir=tmp_path)
+    assert resumed.history == whole.history
+    assert digest(resumed.last) == digest(whole.last)
+    assert digest(resumed.selected) == digest(whole.selected)
+
+
+def test_work_of_other_scenes_or_another_task_is_not_gone_on_with(world, tables, tmp_path):
+    config = world.config(iterations=1, envs=2, update_epochs=1, imagine_steps=8)
+    changes = [{}, {}, {"starts": tables.starts[1:]}, {"task": "close_drawer"}, {"start_repeats": 1}]
+    worked = []
+    for change in changes:
+        before = len(tables.pool.moved)
+        refine(
+            tables.policy(), simulation(tables, **change), config, seed=0, evaluate=None, work_dir=tmp_path
+        )
+        worked.append(len(tables.pool.moved) > before)
+    assert worked == [True, False, True, True, True]
+
+
+def test_the_world_model_stays_as_it_is(world, tables):
+    before = digest(tables.model)
+    run(world, tables, iterations=2)
+    assert digest(tables.model) == before
