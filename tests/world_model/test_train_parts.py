@@ -21,7 +21,8 @@ PAGE = tiny_training(batch=5, reset_probability=0.1)
 
 
 def tiny_model(**losses: float) -> WorldModel:
-    return WorldModel(tiny_config(proprio_coef=1.0, color_coef=1.0, **losses), seed=2)
+    extra = {"proprio_coef": 1.0, "color_coef": 1.0, "overshooting_coef": 0.3}
+    return WorldModel(tiny_config(**extra, **losses), seed=2)
 
 
 @pytest.mark.parametrize(("parts", "decode_fraction"), [(2, 0.5), (5, 0.5), (5, 0.05), (3, 1.0)])

@@ -107,6 +107,8 @@ class LossConfig:
             which leaves that decoder out.
         color_coef: Of half the squared error of colour moments (``wam.world_model.colors``) decoded from the
             features, and again from the embedding; published 0, which leaves that decoder out.
+        overshooting_coef: Of the KL of a prior that has seen the first frame of a window only
+            (``wam.world_model.overshooting``); published 0.
     """
 
     kl_coef: float = Field(ge=0)
@@ -115,6 +117,7 @@ class LossConfig:
     action_coef: float = Field(ge=0)
     proprio_coef: float = Field(default=0.0, ge=0)
     color_coef: float = Field(default=0.0, ge=0)
+    overshooting_coef: float = Field(default=0.0, ge=0)
 
 
 @config

@@ -32,6 +32,7 @@ from wam.world_model.decoder import Decoder
 from wam.world_model.encoder import Encoder
 from wam.world_model.inverse_dynamics import InverseDynamics
 from wam.world_model.losses import weighted_sum
+from wam.world_model.overshooting import overshooting_loss
 from wam.world_model.part import Part
 from wam.world_model.rssm import RSSM, Observed
 from wam.world_model.state import RSSMState
@@ -213,12 +214,17 @@ class WorldModel(nn.Module):
         if part:
             chosen, share = part.decoded(chosen, steps)
         terms, metrics = self._terms(batch, embed, observed, chosen)
+        if self.config.losses.overshooting_coef:
+            ahead = self.noise(streams, steps, generator=generator)
+            ahead = ahead[part.streams] if part else ahead
+            terms["ahead"] = overshooting_loss(self.rssm, observed, batch[PREV_ACTION], drop, ahead)
         if part:
             terms, metrics = part.weigh(terms, share), part.weigh(metrics, share)
         losses = self.config.losses
         coefs = {"kl": losses.kl_coef, "image": losses.image_coef}
         coefs |= {"action": losses.action_coef} if self.inverse_dynamics else {}
         coefs |= {"proprio": losses.proprio_coef} if self.proprio_decoder else {}
+        coefs |= {"ahead": losses.overshooting_coef} if losses.overshooting_coef else {}
         coefs |= dict.fromkeys(("color", "embed_color"), losses.color_coef) if self.color_decoder else {}
         loss = weighted_sum(terms, coefs)
         metrics |= {f"{name}_loss": term.detach() for name, term in terms.items()} | {"loss": loss.detach()}
