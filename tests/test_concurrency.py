@@ -13,7 +13,7 @@ from kedro.pipeline import Node, Pipeline
 from kedro.runner import AbstractRunner, SequentialRunner
 
 from wam.hooks import MlflowCellHooks, ProgressHooks, ProvenanceHooks, WorkDirHooks
-from wam.pipelines.behavior_cloning.nodes import clone_policy
+from wam.pipelines.behavior_cloning.nodes import clone_control
 from wam.pipelines.pages import ComputeConfig, TaskRow
 from wam.policy.config import CloningConfig, DiffusionConfig
 from wam.runner import ConcurrentRunner
@@ -52,7 +52,7 @@ def pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                clone_policy,
+                clone_control,
                 ["features", "segments", f"params:task.{task}", *shared, "work_dir"],
                 [f"{task}.policy", f"{task}.raw_policy", f"{task}.curves"],
                 name=f"clone_{task}",

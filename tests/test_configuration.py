@@ -1,5 +1,6 @@
 """Every environment is complete, typed, closed, and has a data root of its own."""
 
+from contextlib import nullcontext
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -12,9 +13,12 @@ from kedro.io import DataCatalog
 from kedro.validation import ParameterValidationError
 from kedro.validation.parameter_validator import ParameterValidator
 
+from wam.contracts import config_from_dict
 from wam.datasets import ArtefactDataset, LineageDataset, WorkDirDataset
+from wam.hooks.ablation import _check_world_models
 from wam.hooks.run_environment import CONFIGURED, unread
 from wam.pipeline_registry import register_pipelines
+from wam.pipelines.ablation.table import AblationTable, cell_pages
 from wam.pipelines.grid import BLIND, TASKS, WORLD_MODELS
 from wam.pipelines.pages import check_pages
 from wam.settings import CONFIG_LOADER_ARGS
@@ -152,6 +156,29 @@ def test_steps_that_do_not_fit_are_refused() -> None:
 def test_more_starts_than_play_collects_are_refused() -> None:
     with pytest.raises(ValueError, match=r"selection.test_starts 30 is above play.test_starts"):
         check_pages(pages_of("smoke", selection={"test_starts": 30}))
+
+
+def test_policies_are_not_to_see_what_a_world_model_cannot_imagine() -> None:
+    sight = {"policy": {"sees": "features_and_proprio"}}
+    check_pages(pages_of("smoke", **sight))
+    with pytest.raises(ValueError, match=r"by world model wam and diwa, .*proprio_coef above 0"):
+        check_pages(pages_of("smoke", **sight, world_model={"losses": {"proprio_coef": 0.0}}))
+    rows = {"diwa": {"action_coef": 0.0, "world_model": {"losses": {"proprio_coef": 0.0}}}}
+    with pytest.raises(ValueError, match=r"by world model diwa,"):
+        check_pages(pages_of("smoke", **sight, world_models=rows))
+    check_pages(pages_of("smoke", world_models=rows))
+
+
+def test_nor_are_those_of_an_ablations_refined_rows() -> None:
+    parameters = deepcopy(parameters_of("smoke"))
+    changes = {"policy": {"sees": "features_and_proprio"}, "world_model": {"losses": {"proprio_coef": 0.0}}}
+    row = {"of": "wam", "seeds": ["s1"], "changes": changes}
+    for ppo in (False, True):
+        rows = {**parameters["ablation"]["rows"], "blind": {**row, "ppo": ppo}}
+        table = config_from_dict(AblationTable, {**parameters["ablation"], "rows": rows})
+        pages = cell_pages(table, parameters)
+        with pytest.raises(ValueError, match="by world model blind-s1") if ppo else nullcontext():
+            _check_world_models(table, pages, parameters)
 
 
 def test_world_models_differ_in_the_head_alone() -> None:

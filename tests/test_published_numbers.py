@@ -273,7 +273,7 @@ def test_policies_and_imagination_begin_alike_on_other_features() -> None:
         page = PPOConfig(iterations=1, envs=6, episodes_per_iteration=1, eval_every=1, critic_hidden=8)
         learner = make_learner(policy, page, 3)
         starts = RSSMState(torch.randn(9, 3), torch.randn(9, 1, 2))
-        practice = Imagination(_Still(), _classifier(), starts)
+        practice = Imagination(_Still(), _classifier(), starts, policy.sees)
         env = practice.environment(page, policy.config.act_steps, seed=3, iteration=1)
         rows = env._draw(6)
         batches = [objective._batch(n).tolist() for n in range(4)]

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from toy_world import tiny_world_model
 
 from wam.diagnostics.calibration import (
     IMAGINED,
@@ -25,8 +26,11 @@ from wam.diagnostics.calibration import (
 )
 from wam.diagnostics.quantities import quantities
 from wam.diagnostics.ridge import LinearProbes
+from wam.diagnostics.trial import Trial
 from wam.evaluation.rollout import RolloutResult
 from wam.evaluation.success import wilson_interval
+from wam.policy.config import DiffusionConfig
+from wam.policy.diffusion import DiffusionPolicy
 from wam.rl.imagined_env import ImaginedEnv
 from wam.tasks.starts import Start
 from wam.tasks.table import DRAWER, LED
@@ -163,6 +167,31 @@ def test_imagined_episodes_end_where_the_classifier_first_fires() -> None:
     assert episodes.steps.tolist() == [8, 12, 8, 12]
     assert episodes.start_feat[:, 0].tolist() == [0, -100, 0, -100]
     assert episodes.final_feat[:, 0].tolist() == [8, -88, 8, -88]
+
+
+def test_probes_read_features_whatever_the_policy_sees() -> None:
+    states = RSSMState(torch.tensor([[0.0], [-100.0]]), torch.zeros(2, 1, 2))
+    env = ImaginedEnv(
+        CountingModel(),
+        Threshold(),  # type: ignore[arg-type]
+        states,
+        num_envs=2,
+        imagine_steps=12,
+        act_steps=4,
+        generator=torch.Generator().manual_seed(0),
+        sight=lambda feat: torch.cat((feat, feat.new_full((len(feat), 18), 7.0)), -1),
+    )
+    episodes = imagine_episodes(env, Full(), np.array([0, 1]), generator=torch.Generator())
+    assert episodes.start_feat.tolist() == [[0, 0, 0], [-100, 0, 0]]
+    assert episodes.final_feat.tolist() == [[8, 0, 0], [-88, 0, 0]]
+
+
+def test_a_policy_whose_sight_cannot_be_imagined_is_not_tried() -> None:
+    model = tiny_world_model()
+    page = DiffusionConfig(hidden=8, standardize_condition=False, sees="features_and_proprio")
+    policy = DiffusionPolicy(model.feat_dim + 18, page)
+    with pytest.raises(ValueError, match="no proprioception is decoded"):
+        Trial(model, policy, [], "open_drawer", 8, 1, "executed", 0)
 
 
 def drawer_probe(offset: float) -> LinearProbes:

@@ -24,6 +24,7 @@ from wam.diagnostics.ridge import LinearProbes
 from wam.diagnostics.trial import missed_on_policy_frames
 from wam.evaluation.agent import WorldModelAgent
 from wam.evaluation.rollout import rollout
+from wam.policy.config import Sees
 from wam.reward.classifier import RewardClassifier
 from wam.reward.config import ClassifierConfig
 from wam.sim.frames import SimFrames
@@ -34,6 +35,8 @@ DRAWER = 1
 
 class Puller:
     """Start i pulls at speed i / 2."""
+
+    sees: Sees = "features"
 
     def sample(self, cond: torch.Tensor, *, generator: torch.Generator, deterministic: bool) -> torch.Tensor:
         chunk = torch.zeros(len(cond), 4, 7)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from wam.episodes.proprio import proprio_from_robot_obs
 from wam.evaluation.agent import RandomAgent, StateAgent, WorldModelAgent
 from wam.evaluation.rollout import make_evaluator, rollout
 from wam.sim.pool import SimFrames
@@ -19,13 +20,15 @@ from wam.world_model.model import WorldModel
 class FeaturePolicy:
     """Acts by the first values of the feature, so that whatever the filter does shows in the actions."""
 
+    sees = "features"
+
     def sample(self, cond, *, generator, deterministic):
         assert deterministic
         noise = torch.randn(len(cond), 4, 7, generator=generator)
         return torch.tanh(cond[:, None, :7] + noise)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def world_model():
     config = WorldModelConfig(
         encoder=EncoderConfig(cnn_depth=2),
@@ -127,11 +130,36 @@ def test_larger_pictures_are_resized(world_model):
     assert agent.act().shape == (1, 4, 7)
 
 
-def test_a_condition_may_add_to_the_feature(world_model):
-    agent = agent_of(world_model, condition=lambda feat, frames: feat * 0 + float(frames.robot_obs[0, 0]))
+class Watcher:
+    """Keeps what it is shown."""
+
+    def __init__(self, sees):
+        self.sees = sees
+        self.shown = []
+
+    def sample(self, cond, **_):
+        self.shown.append(cond)
+        return torch.zeros(len(cond), 4, 7)
+
+
+def test_a_policy_is_shown_what_it_sees(world_model):
     rng = np.random.default_rng(4)
-    agent.reset(make_frames(rng, 1))
-    assert np.isfinite(agent.act()).all()
+    frames = [make_frames(rng, 3) for _ in range(2)]
+    low, high = rng.normal(size=18) - 3, rng.normal(size=18) + 3
+    world_model.proprio_normalizer.set_bounds_(low, high)
+    shown = {}
+    for sees in ("features", "features_and_proprio"):
+        policy = Watcher(sees)
+        agent = WorldModelAgent(world_model, policy, act_steps=4, start_repeats=2, seed=5)
+        drive(agent, frames, [np.zeros((3, 7), np.float32)], [np.array([True, False, True])])
+        shown[sees] = policy.shown
+    for alone, both in zip(*shown.values(), strict=True):
+        assert torch.equal(both[:, : world_model.feat_dim], alone)
+    for row, number in ((0, 1), (1, 0), (2, 1)):  # the second start had ended: it still shows its first frame
+        measured = proprio_from_robot_obs(frames[number].robot_obs[row])
+        by_hand = [(value - a) / (b - a) for value, a, b in zip(measured, low, high, strict=True)]
+        got = shown["features_and_proprio"][-1][row, world_model.feat_dim :]
+        np.testing.assert_allclose(got.numpy(), by_hand, rtol=1e-4, atol=1e-5)
 
 
 def test_the_evaluator_repeats(world_model, pool, closed_drawers):

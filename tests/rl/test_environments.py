@@ -26,28 +26,40 @@ HARD = torch.full((5,), 19)
 """Starts from which a full push solves the task in the second decision, in both worlds."""
 
 
+@pytest.fixture(params=["features", "features_and_proprio"])
+def sees(request):
+    return request.param
+
+
 @pytest.fixture(params=["imagined", "simulated"])
-def make(request, world, tables):
+def make(request, world, tables, sees):
     """``make(steps, envs)``: an environment of either kind with episodes of so many control steps."""
+    arm = torch.randn(world.feat, 18, generator=generator(2))
+
+    def decoded(feat):
+        return torch.cat((feat, feat @ arm), -1)
 
     def imagined(steps=16, envs=5):
         page = {"num_envs": envs, "imagine_steps": steps, "act_steps": 4, "generator": generator()}
+        page |= {} if sees == "features" else {"sight": decoded}
         return ImaginedEnv(world.model, world.classifier, world.starts, **page)
 
     def simulated(steps=16, envs=5):
-        page = {"num_envs": envs, "episode_steps": steps, "act_steps": 4, "start_repeats": 2}
+        page = {"num_envs": envs, "episode_steps": steps, "act_steps": 4, "start_repeats": 2, "sees": sees}
         noises = {"generator": generator(), "noise": generator(1)}
         return SimulatedEnv(tables.pool, tables.starts, "open_drawer", tables.model, **page, **noises)
 
     return {"imagined": imagined, "simulated": simulated}[request.param]
 
 
-def test_five_returns_with_shapes_and_types(make):
+def test_five_returns_with_shapes_and_types(make, world, tables, sees):
     env = make()
+    feats = world.feat if isinstance(env, ImaginedEnv) else tables.model.feat_dim
     assert isinstance(env, VectorEnv)
     feat, info = env.reset()
     assert info == {}
     assert feat.shape == env.observation_space.shape
+    assert feat.shape[1] - feats == (0 if sees == "features" else 18)
     width = env.single_observation_space.shape[0]
     feat, reward, terminated, truncated, info = env.step(chunks(0.0))
     assert feat.shape == info["final_obs"].shape == (5, width)
@@ -131,15 +143,15 @@ def test_misuse_is_named(make):
         env.step(chunks(0.0, envs=4))
 
 
-def test_experience_is_collected_and_learned_from_alike(make, world, tables):
+def test_experience_is_collected_and_learned_from_alike(make, world, sees):
     env = make(envs=6)
-    policy = world.policy() if isinstance(env, ImaginedEnv) else tables.policy()
+    policy = world.policy(cond_dim=env.single_observation_space.shape[0], sees=sees)
     learner = make_learner(policy, world.config(), 0)
     rollouts = collect(
         env, learner.actor, learner.base, decisions=9, ft_denoising_steps=10, generator=generator()
     )
     goes_on = ~rollouts.ended[:, :-1]
-    assert torch.equal(rollouts.next_feat[:, :-1][goes_on], rollouts.feat[:, 1:][goes_on])
+    assert torch.equal(rollouts.next_cond[:, :-1][goes_on], rollouts.cond[:, 1:][goes_on])
     assert torch.equal(rollouts.reward.bool(), rollouts.terminated)
     metrics = learner.update(rollouts, generator())
     assert metrics["value_loss"] > 0

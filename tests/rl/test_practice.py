@@ -21,6 +21,7 @@ def digest(module: torch.nn.Module) -> str:
 
 def simulation(tables, **changes):
     page = {"starts": tables.starts, "task": "open_drawer", "world_model": tables.model, "start_repeats": 2}
+    page["sees"] = "features"
     return Simulation(pool=tables.pool, simulator=SimConfig(), **(page | changes))
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from toy_world import tiny_world_model
 
+from wam.episodes.proprio import proprio_from_robot_obs
 from wam.evaluation.agent import WorldModelAgent
 from wam.evaluation.rollout import rollout
 from wam.rl.simulated_env import SimulatedEnv
@@ -59,6 +60,25 @@ def test_only_ended_tables_restart_and_at_the_reported_start(tables):
     assert terminated.all(), "success counts from the new start"
 
 
+def test_what_is_shown_of_the_arm_is_measured_also_where_an_episode_ends_and_the_next_begins(tables):
+    low, high = np.linspace(-2, -1, 18), np.linspace(2, 4, 18)
+    tables.model.proprio_normalizer.set_bounds_(low, high)
+    env = make_env(tables, sees="features_and_proprio")
+    env.reset(options={"rows": torch.tensor([4, 5, 6])})
+    for _ in range(2):
+        shown, _, terminated, _, info = env.step(chunks(1.0, 0.0, 1.0))
+    assert terminated.tolist() == [True, False, True]
+    for table in range(3):
+        begun = tables.starts[int(info["start_row"][table]) if terminated[table] else 5].scene_state[1]
+        ended = tables.starts[4 + table].scene_state[1] + 0.02 * (7 if terminated[table] else 0)
+        for vector, opened in ((shown, begun), (info["final_obs"], ended)):
+            robot = np.zeros(15)
+            robot[0] = opened  # so the toy tables show it
+            by_hand = (proprio_from_robot_obs(robot) - low) / (high - low)
+            got = vector[table, tables.model.feat_dim :].numpy()
+            np.testing.assert_allclose(got, by_hand, atol=1e-5)
+
+
 def test_the_robot_gets_executable_actions(tables):
     env = make_env(tables)
     env.reset()
@@ -99,6 +119,8 @@ def test_no_starts_and_unknown_tasks_are_refused(tables):
 
 class Replay:
     """An expert's recorded motion, disturbed a little by features and noise, so that both must be right."""
+
+    sees = "features"
 
     def __init__(self, commands):
         self.commands = np.concatenate([commands, np.zeros((80, 7))])

@@ -37,8 +37,8 @@ def test_rollouts_are_chained_decisions(world):
     assert rollouts.actions.shape == (6, 9, 11, 4, 7)
     assert rollouts.mean.shape == (6, 9, 10, 4, 7)
     goes_on = ~rollouts.ended[:, :-1]
-    assert torch.equal(rollouts.next_feat[:, :-1][goes_on], rollouts.feat[:, 1:][goes_on])
-    assert not torch.equal(rollouts.next_feat[:, :-1][~goes_on], rollouts.feat[:, 1:][~goes_on])
+    assert torch.equal(rollouts.next_cond[:, :-1][goes_on], rollouts.cond[:, 1:][goes_on])
+    assert not torch.equal(rollouts.next_cond[:, :-1][~goes_on], rollouts.cond[:, 1:][~goes_on])
     assert torch.equal(rollouts.reward.bool(), rollouts.terminated)
 
 
@@ -56,7 +56,7 @@ def test_minibatches_cover_every_transition_once():
 def test_gathered_scores_equal_broadcast_ones(world):
     learner = make_learner(world.policy(), world.config(), 0)
     rollouts = make_rollouts(world, learner)
-    chain, cond = rollouts.flat_chain, rollouts.flat_feat
+    chain, cond = rollouts.flat_chain, rollouts.flat_cond
     whole = minibatches(24, 10, 1000, generator())[0]
     expected = score(learner.actor, learner.actor.project(cond), chain, whole, 0.1)
     torch.testing.assert_close(expected.log_prob, learner.actor.log_prob(chain, cond, 0.1).flatten(0, 1))
@@ -117,7 +117,7 @@ def test_strong_regulariser_keeps_the_actor_at_the_base(world, settings):
         learner = make_learner(world.policy(), config, 0)
         rollouts = make_rollouts(world, learner)
         metrics = learner.update(rollouts, generator())
-        chain, cond = rollouts.flat_chain, rollouts.flat_feat
+        chain, cond = rollouts.flat_chain, rollouts.flat_cond
         with torch.no_grad():
             means = [p.log_prob(chain, cond, 0.1).mean() for p in (learner.actor, learner.base)]
         distances.append(abs(float(means[0] - means[1])))

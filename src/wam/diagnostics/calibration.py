@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from wam.diagnostics.quantities import CM, SCENE
 from wam.diagnostics.ridge import LinearProbes
-from wam.evaluation.agent import Policy
+from wam.evaluation.agent import Sampler
 from wam.evaluation.rollout import RolloutResult
 from wam.evaluation.success import wilson_interval
 from wam.rl.imagined_env import ImaginedEnv
@@ -56,26 +56,27 @@ class ImaginedEpisodes:
 
 @torch.no_grad()
 def imagine_episodes(
-    env: ImaginedEnv, policy: Policy, start: NDArray[np.int64], *, generator: torch.Generator
+    env: ImaginedEnv, policy: Sampler, start: NDArray[np.int64], *, generator: torch.Generator
 ) -> ImaginedEpisodes:
     """One imagined episode of each environment, the policy acting as it does in evaluation.
 
     Args:
         env: As many environments as episodes.
-        policy: In evaluation mode.
+        policy: In evaluation mode; sees what the environments show.
         start: Start state of each.
         generator: Of the denoising noise.
     """
-    feat, _ = env.reset(options={"rows": torch.from_numpy(start).to(env.start_states.deter.device)})
-    first, last = feat.clone(), feat.clone()
-    running = torch.ones(len(feat), dtype=torch.bool, device=feat.device)
+    cond, _ = env.reset(options={"rows": torch.from_numpy(start).to(env.start_states.deter.device)})
+    features = slice(env.start_states.feat.shape[-1])  # what is shown begins with them
+    first, last = cond[:, features].clone(), cond[:, features].clone()
+    running = torch.ones(len(cond), dtype=torch.bool, device=cond.device)
     success = ~running
-    decisions = torch.zeros(len(feat), dtype=torch.long, device=feat.device)
+    decisions = torch.zeros(len(cond), dtype=torch.long, device=cond.device)
     for _ in range(env.decisions):
-        chunk = policy.sample(feat, generator=generator, deterministic=True)
-        feat, _, terminated, truncated, info = env.step(chunk[:, : env.act_steps])
+        chunk = policy.sample(cond, generator=generator, deterministic=True)
+        cond, _, terminated, truncated, info = env.step(chunk[:, : env.act_steps])
         decisions += running
-        last = torch.where(running[:, None], info["final_obs"], last)
+        last = torch.where(running[:, None], info["final_obs"][:, features], last)
         success |= running & terminated
         running &= ~(terminated | truncated)
     return ImaginedEpisodes(

@@ -22,6 +22,7 @@ from wam.reward.classifier import RewardClassifier
 from wam.rl.config import PPOConfig
 from wam.rl.frame_filter import PrevAction
 from wam.rl.imagined_env import ImaginedEnv
+from wam.rl.sight import imagined_sight
 from wam.seeding import torch_generator
 from wam.sim.frames import SimFrames
 from wam.sim.pool import SimPool
@@ -59,6 +60,9 @@ class Trial:
         start_repeats: Times the first frame is filtered before the first decision.
         prev_action: What the filter is told of the action behind a frame; see ``WorldModelAgent``.
         seed: Of latent samples and denoising noise.
+
+    Raises:
+        ValueError: If the policy sees what the model cannot imagine.
     """
 
     model: WorldModel
@@ -69,6 +73,9 @@ class Trial:
     start_repeats: int
     prev_action: PrevAction
     seed: int
+
+    def __post_init__(self) -> None:
+        imagined_sight(self.policy.sees, self.model)  # refuses before any episode is run
 
     def roll_out(self, pool: SimPool, *, linger_steps: int) -> RealEpisodes:
         """One episode from every start in the simulator.
@@ -122,6 +129,7 @@ class Trial:
             reward_steps=ppo.reward_steps,
             binarize_gripper=ppo.binarize_gripper,
             clip_action=ppo.clip_action,
+            sight=imagined_sight(self.policy.sees, self.model),
         )
         return imagine_episodes(env, self.policy, start, generator=self._generator("noise"))
 

@@ -16,17 +16,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wam.contracts import ACTION_DIM
+from wam.policy.config import Sees
 from wam.rl.frame_filter import FrameFilter, PrevAction
+from wam.rl.sight import measured_sight
 from wam.seeding import numpy_generator, torch_generator
 from wam.sim.pool import SimFrames
 from wam.world_model.model import WorldModel
 
 
-class Policy(Protocol):
-    """What an agent needs of a policy: cloned and fine-tuned ones alike."""
+class Sampler(Protocol):
+    """What draws actions from conditions."""
 
     def sample(self, cond: Tensor, *, generator: torch.Generator, deterministic: bool) -> Tensor:
         """A chunk of actions ``(B, horizon_steps, 7)`` for every condition ``(B, C)``."""
+        ...
+
+
+class Policy(Sampler, Protocol):
+    """What an agent needs of a policy: cloned and fine-tuned ones alike."""
+
+    @property
+    def sees(self) -> Sees:
+        """What its conditions are made of."""
         ...
 
 
@@ -56,17 +67,8 @@ class Agent(Protocol):
         ...
 
 
-Condition = Callable[[Tensor, SimFrames], Tensor]
-"""Policy input ``(n, C)`` from features ``(n, F)`` and the frames they were filtered from."""
-
-
-def feature_condition(feat: Tensor, frames: SimFrames) -> Tensor:  # noqa: ARG001 - one shape for all conditions
-    """The published policy input: the feature alone."""
-    return feat
-
-
 class WorldModelAgent:
-    """A policy on features, filtered by the world model's posterior over every real frame.
+    """A policy on what it sees of features, filtered by the world model's posterior over every real frame.
 
     Noise is drawn from a generator made anew at every reset, so one evaluation repeats to the bit. It is
     drawn for all n starts and used by those still running: what a start draws never depends on which others
@@ -74,12 +76,11 @@ class WorldModelAgent:
 
     Args:
         world_model: The filter, in evaluation mode.
-        policy: Acts on ``condition(feat, frames)``.
+        policy: Acts on the features, or on them and the measured proprioception: by what it ``sees``.
         act_steps: Actions executed per decision.
         start_repeats: Times the first frame is filtered before the first decision.
         seed: Of the latent samples and the denoising noise.
         deterministic: Whether the policy samples without exploration noise.
-        condition: Makes the policy's input; the feature alone as published.
         prev_action: What the filter is told of the action that led to a frame: the one that was
             ``executed`` (clipped, gripper -1 or +1, as in the recordings), or the ``policy``'s own numbers,
             as published (docs/published.md, fault B9).
@@ -96,20 +97,18 @@ class WorldModelAgent:
         start_repeats: int,
         seed: int,
         deterministic: bool = True,
-        condition: Condition = feature_condition,
         prev_action: PrevAction = "executed",
     ) -> None:
         self._filter = FrameFilter(world_model, start_repeats=start_repeats)
         self._policy = policy
+        self._sight = measured_sight(policy.sees, world_model)
         self._device = world_model.device
         self._seed = seed
         self._deterministic = deterministic
-        self._condition = condition
         self._prev_action = prev_action
         self._chunk: NDArray[np.float32]
         self._observed = 0
         self._generator: torch.Generator
-        self._frames: SimFrames
         self.act_steps = act_steps
 
     @property
@@ -120,13 +119,12 @@ class WorldModelAgent:
     def reset(self, frames: SimFrames) -> None:
         """Filter the first frames from the zero state, each repeated ``start_repeats`` times."""
         self._generator = torch_generator(self._seed, "world_model_agent", device=self._device)
-        self._frames = frames
         self._filter.start(frames, self._generator)
 
     @torch.no_grad()
     def act(self) -> NDArray[np.float32]:
-        """Sample one chunk for every start from its current feature."""
-        cond = self._condition(self.feat, self._frames)
+        """Sample one chunk for every start from what the policy sees now."""
+        cond = self._sight(self._filter.feat, self._filter.proprio)
         chunk = self._policy.sample(cond, generator=self._generator, deterministic=self._deterministic)
         self._chunk = np.asarray(chunk[:, : self.act_steps].float().cpu().numpy(), np.float32)
         self._observed = 0
@@ -134,7 +132,6 @@ class WorldModelAgent:
 
     def observe(self, frames: SimFrames, action: NDArray[np.float32], active: NDArray[np.bool_]) -> None:
         """One posterior step with the action that led to the frames, for the starts still running."""
-        self._frames = frames
         if self._prev_action == "policy":
             action = self._chunk[:, self._observed]
         self._observed += 1
@@ -155,7 +152,7 @@ class StateAgent:
 
     def __init__(
         self,
-        policy: Policy,
+        policy: Sampler,
         condition: Callable[[SimFrames], NDArray[np.float32]],
         *,
         act_steps: int,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wam.demonstrations.control_conditions import ControlKind, control_condition
 from wam.episodes.statistics import ProprioStatistics
-from wam.evaluation.agent import Policy, StateAgent
+from wam.evaluation.agent import Sampler, StateAgent
 from wam.evaluation.rollout import MAX_STEPS, RolloutResult
 from wam.parallel.map import Workers, map_pieces
 from wam.seeding import numpy_generator
@@ -38,7 +38,7 @@ def stack_layouts(starts: Sequence[Start]) -> NDArray[np.float64] | None:
 
 def make_control_agent(
     kind: ControlKind,
-    policy: Policy,
+    policy: Sampler,
     starts: Sequence[Start],
     statistics: ProprioStatistics,
     *,

@@ -15,8 +15,9 @@ from wam.contracts import config_from_dict
 from wam.hooks.refusal import RunRefusedError
 from wam.pipelines import ablation
 from wam.pipelines.ablation.pipeline import PAGES
-from wam.pipelines.ablation.table import AblationTable, cell_pages
-from wam.pipelines.pages import WorldModelRow
+from wam.pipelines.ablation.table import AblationTable, cell_pages, cells_of_table
+from wam.pipelines.pages import WorldModelRow, check_sight
+from wam.policy.config import DiffusionConfig
 from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
 
 
@@ -40,18 +41,26 @@ class AblationHooks:
         try:
             table = config_from_dict(AblationTable, parameters["ablation"])
             pages = cell_pages(table, parameters)
-            _check_world_models(pages, parameters)
+            _check_world_models(table, pages, parameters)
         except (ValidationError, ValueError) as error:
             raise WrongTableError(f"parameters_ablation.yml: {error}") from error
         context.config_loader["parameters"] = {**parameters, PAGES: pages}
         pipelines["ablation"] = ablation.create_pipeline(table, pages)
 
 
-def _check_world_models(pages: dict[str, dict[str, Any]], parameters: dict[str, Any]) -> None:
+def _check_world_models(
+    table: AblationTable, pages: dict[str, dict[str, Any]], parameters: dict[str, Any]
+) -> None:
     model = config_from_dict(WorldModelConfig, parameters["world_model"])
     training = config_from_dict(WorldModelTrainingConfig, parameters["world_model_training"])
-    for cell, own in pages.items():
+    shared = config_from_dict(DiffusionConfig, parameters["policy"])
+    for cell in cells_of_table(table):
+        own = pages[cell.name]
         try:
-            config_from_dict(WorldModelRow, own["row"]).applied(model, training)
+            applied, _ = config_from_dict(WorldModelRow, own["row"]).applied(model, training)
         except ValidationError as error:
-            raise ValueError(f"row of {cell}: {error}") from error
+            raise ValueError(f"row of {cell.name}: {error}") from error
+        policy = config_from_dict(DiffusionConfig, own.get("policy", parameters["policy"]))
+        as_the_grid = policy.sees == shared.sees and applied.losses.proprio_coef == model.losses.proprio_coef
+        if table.rows[cell.row].ppo and not as_the_grid:  # whose pages are checked for themselves
+            check_sight(policy, {cell.name: applied})

@@ -14,8 +14,10 @@ from wam.evaluation.perceptual import PerceptualConfig
 from wam.evaluation.rollout import MAX_STEPS
 from wam.parallel.map import RayWorkers, Workers, available_workers
 from wam.parallel.ray_crew import RAY_MISSING
+from wam.policy.config import DiffusionConfig
 from wam.rl.frame_filter import PrevAction
 from wam.rl.scenes import SceneDraw
+from wam.rl.sight import no_decoder
 from wam.training.device import Device
 from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
 from wam.world_model.part import split_streams
@@ -214,6 +216,21 @@ def _check_compute(compute: ComputeConfig, trainings: Sequence[WorldModelTrainin
         split_streams(training.batch, compute.devices * compute.accumulate)
 
 
+def check_sight(policy: DiffusionConfig, models: Mapping[str, WorldModelConfig]) -> None:
+    """Check that world models can imagine what policies are to see.
+
+    Args:
+        policy: Page of the policies.
+        models: By name, as they will be trained.
+
+    Raises:
+        ValueError: Naming those that cannot, the setting and the remedy.
+    """
+    mute = [name for name, model in models.items() if model.losses.proprio_coef == 0]
+    if policy.sees != "features" and mute:
+        raise ValueError(no_decoder(policy.sees, f"world model {' and '.join(mute)}"))
+
+
 def check_pages(pages: Mapping[str, Any]) -> None:
     """Check what no page can check alone.
 
@@ -224,12 +241,15 @@ def check_pages(pages: Mapping[str, Any]) -> None:
         ValueError: If Ray is asked for and not installed, a batch has fewer streams than it is to be cut
             into parts, ``imagine_steps`` is no multiple of ``act_steps``, more denoising steps are fine-tuned
             than there are, more demonstrations are cloned than selected, more segments or starts are selected
-            than play collects, checkpoints are to be chosen on no starts, or a row of the world models has a
-            setting that its page has not.
+            than play collects, checkpoints are to be chosen on no starts, policies are to see what a world
+            model cannot imagine, or a row of the world models has a setting that its page has not.
     """
-    rows = pages["world_models"].values()
-    applied = [row.applied(pages["world_model"], pages["world_model_training"]) for row in rows]
-    _check_compute(pages["compute"], [training for _, training in applied])
+    applied = {
+        name: row.applied(pages["world_model"], pages["world_model_training"])
+        for name, row in pages["world_models"].items()
+    }
+    _check_compute(pages["compute"], [training for _, training in applied.values()])
+    check_sight(pages["policy"], {name: model for name, (model, _) in applied.items()})
     _check_selection(pages)
     pages["ppo"].decisions(pages["policy"].act_steps)
     if pages["ppo"].ft_denoising_steps > pages["policy"].denoising_steps:

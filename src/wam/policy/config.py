@@ -16,6 +16,9 @@ PUBLISHED_EMA_EVERY_EPOCHS: Final = 10
 PUBLISHED_EMA_START_EPOCH: Final = 20
 """Epoch from which weights are averaged; until then the average is a copy."""
 
+Sees = Literal["features", "features_and_proprio"]
+"""What a policy is shown of a state; ``wam.rl.sight`` makes it."""
+
 
 @config
 class DiffusionConfig:
@@ -23,6 +26,9 @@ class DiffusionConfig:
 
     hidden: int = Field(gt=0)
     """Width of the trunk; 512 published."""
+    sees: Sees = "features"
+    """What it is conditioned on: the world model's features, as published, or the arm's normalised
+    proprioception beside them: measured on real frames, decoded from the features in imagination."""
     denoising_steps: int = Field(default=20, ge=2)
     """K, number of denoising steps."""
     horizon_steps: int = Field(default=4, gt=0)

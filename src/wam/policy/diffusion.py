@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from wam.contracts import LossOutput, config_from_dict, config_to_dict
 from wam.nn.standardizer import Standardizer
 from wam.policy.chain import DenoisingChain, chain_steps, gaussian_log_prob
-from wam.policy.config import DiffusionConfig
+from wam.policy.config import DiffusionConfig, Sees
 from wam.policy.denoiser import DiffusionMLP
 from wam.policy.noise_schedule import NoiseSchedule
 from wam.training.checkpoint import Checkpoint
@@ -34,6 +34,11 @@ class DiffusionPolicy(nn.Module):
         self.standardizer = Standardizer(cond_dim, config.standardize_floor)
         self.denoiser = DiffusionMLP(cond_dim, config)
         self.schedule = NoiseSchedule(config.denoising_steps)
+
+    @property
+    def sees(self) -> Sees:
+        """What its condition is made of."""
+        return self.config.sees
 
     def fit_condition(self, cond: Float[Tensor, "N C"]) -> None:
         """Take the standardiser's statistics from demonstrations; does nothing when it is switched off."""

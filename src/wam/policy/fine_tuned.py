@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from wam.contracts import config_from_dict, config_to_dict
-from wam.policy.config import DiffusionConfig
+from wam.policy.config import DiffusionConfig, Sees
 from wam.policy.diffusion import DiffusionPolicy
 from wam.training.checkpoint import Checkpoint
 
@@ -42,6 +42,11 @@ class FineTunedPolicy(nn.Module):
     def cond_dim(self) -> int:
         """C, width of the condition."""
         return self.actor.cond_dim
+
+    @property
+    def sees(self) -> Sees:
+        """What its condition is made of."""
+        return self.config.sees
 
     @torch.no_grad()
     def sample(

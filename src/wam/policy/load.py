@@ -6,7 +6,7 @@ from wam.policy.fine_tuned import FineTunedPolicy
 from wam.training.checkpoint import Checkpoint
 
 Policy = DiffusionPolicy | FineTunedPolicy
-"""What an agent can act with: ``config``, ``cond_dim``, ``sample`` and ``to_checkpoint``."""
+"""What an agent can act with: ``config``, ``sees``, ``cond_dim``, ``sample`` and ``to_checkpoint``."""
 
 
 def policy_from_checkpoint(checkpoint: Checkpoint) -> Policy:

@@ -15,8 +15,8 @@ class Rollouts:
     """Decisions of n environments over T steps; every environment starts anew at T = 0.
 
     Attributes:
-        feat: ``(n, T, F)``, features each decision was made on.
-        next_feat: ``(n, T, F)``, features it led to, in the same episode (never those of a restart).
+        cond: ``(n, T, C)``, condition each decision was made on.
+        next_cond: ``(n, T, C)``, condition it led to, in the same episode (never that of a restart).
         actions: ``(n, T, k + 1, Hs, A)``, kept end of each denoising chain.
         mean: ``(n, T, k, Hs, A)``, means of its transitions when it was drawn.
         reward: ``(n, T)``, 0 or 1.
@@ -24,8 +24,8 @@ class Rollouts:
         truncated: ``(n, T)`` bool.
     """
 
-    feat: Tensor
-    next_feat: Tensor
+    cond: Tensor
+    next_cond: Tensor
     actions: Tensor
     mean: Tensor
     reward: Tensor
@@ -38,9 +38,9 @@ class Rollouts:
         return self.terminated | self.truncated
 
     @property
-    def flat_feat(self) -> Tensor:
-        """Features by decision, ``(n T, F)``."""
-        return self.feat.flatten(0, 1)
+    def flat_cond(self) -> Tensor:
+        """Conditions by decision, ``(n T, C)``."""
+        return self.cond.flatten(0, 1)
 
     @property
     def flat_chain(self) -> DenoisingChain:
@@ -83,15 +83,15 @@ def collect(
         ft_denoising_steps: Steps kept of each chain.
         generator: Draws the denoising noise.
     """
-    feat, _ = env.reset()
+    cond, _ = env.reset()
     record: dict[str, list[Tensor]] = {name: [] for name in Rollouts.__dataclass_fields__}
     for _ in range(decisions):
         chain = actor.sample_chain(
-            feat, generator=generator, deterministic=False, ft_denoising_steps=ft_denoising_steps, base=base
+            cond, generator=generator, deterministic=False, ft_denoising_steps=ft_denoising_steps, base=base
         )
         following, reward, terminated, truncated, info = env.step(chain.chunk[:, : env.act_steps])
-        row = (feat, info["final_obs"], chain.actions, chain.mean, reward, terminated, truncated)
+        row = (cond, info["final_obs"], chain.actions, chain.mean, reward, terminated, truncated)
         for values, value in zip(record.values(), row, strict=True):
             values.append(value)
-        feat = following
+        cond = following
     return Rollouts(**{name: torch.stack(values, 1) for name, values in record.items()})

@@ -16,26 +16,27 @@ from wam.rl.config import decisions_per_episode
 
 
 class DecisionEnv(VectorEnv[Tensor, Tensor, Tensor]):
-    """Environments side by side that show features, with gymnasium's five returns.
+    """Environments side by side that show what a policy sees, with gymnasium's five returns.
 
     One step is one decision::
 
-        feat[t] --action 0--> feat --action 1--> feat ... --action act_steps-1--> feat[t+1]
+        cond[t] --action 0--> feat --action 1--> feat ... --action act_steps-1--> feat, cond[t+1]
                                 |                 |                                |
                                success?        success?                        success?
 
     The reward is 1 where the task is solved, which terminates. After ``episode_steps`` actions without
     it the episode is truncated. An environment that ended restarts in the same step from a random
-    start: the observation is the new start, ``info["final_obs"]`` the features the episode ended with.
+    start: the observation is the new start, ``info["final_obs"]`` what the episode ended with.
+    Observations are conditions of a policy (``wam.rl.sight``).
 
     Args:
         starts: Number of starts to draw from.
-        feat_dim: Width of the features.
+        cond_dim: C, width of what is shown.
         num_envs: Environments side by side.
         episode_steps: Control steps until truncation, a multiple of ``act_steps``.
         act_steps: Actions per decision.
         generator: Draws starts.
-        device: Where features are.
+        device: Where conditions are.
 
     Attributes:
         decisions: Decisions of an episode that is not solved before its end.
@@ -51,7 +52,7 @@ class DecisionEnv(VectorEnv[Tensor, Tensor, Tensor]):
         self,
         *,
         starts: int,
-        feat_dim: int,
+        cond_dim: int,
         num_envs: int,
         episode_steps: int,
         act_steps: int,
@@ -67,16 +68,16 @@ class DecisionEnv(VectorEnv[Tensor, Tensor, Tensor]):
         self.real_steps = 0
         self._starts = starts
         self._device = device
-        self.single_observation_space = Box(-np.inf, np.inf, (feat_dim,), np.float32)
+        self.single_observation_space = Box(-np.inf, np.inf, (cond_dim,), np.float32)
         self.single_action_space = Box(-1.0, 1.0, (act_steps, ACTION_DIM), np.float32)
-        self.observation_space = Box(-np.inf, np.inf, (num_envs, feat_dim), np.float32)
+        self.observation_space = Box(-np.inf, np.inf, (num_envs, cond_dim), np.float32)
         self.action_space = Box(-1.0, 1.0, (num_envs, act_steps, ACTION_DIM), np.float32)
         self._decision: Tensor | None = None
 
     @torch.no_grad()
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: Mapping[str, Any] | None = None
-    ) -> tuple[Float[Tensor, "n F"], dict[str, Any]]:
+    ) -> tuple[Float[Tensor, "n C"], dict[str, Any]]:
         """Put every environment at a start.
 
         Args:
@@ -84,7 +85,7 @@ class DecisionEnv(VectorEnv[Tensor, Tensor, Tensor]):
             options: ``{"rows": (n,) long}`` names the starts instead of drawing them.
 
         Returns:
-            Features and an empty info.
+            Conditions and an empty info.
         """
         if isinstance(seed, int):
             self.generator.manual_seed(seed)
@@ -96,7 +97,7 @@ class DecisionEnv(VectorEnv[Tensor, Tensor, Tensor]):
     def step(
         self, actions: Float[Tensor, "n act_steps A"]
     ) -> tuple[
-        Float[Tensor, "n F"], Float[Tensor, " n"], Bool[Tensor, " n"], Bool[Tensor, " n"], dict[str, Any]
+        Float[Tensor, "n C"], Float[Tensor, " n"], Bool[Tensor, " n"], Bool[Tensor, " n"], dict[str, Any]
     ]:
         """Execute one chunk in every environment.
 
@@ -104,8 +105,8 @@ class DecisionEnv(VectorEnv[Tensor, Tensor, Tensor]):
             actions: Chunks; not changed.
 
         Returns:
-            Features, reward (0 or 1), terminated, truncated, and info with ``final_obs`` ``(n, F)``, the
-            features before any restart, ``_final_obs`` ``(n,)``, where they end an episode, and ``start_row``
+            Conditions, reward (0 or 1), terminated, truncated, and info with ``final_obs`` ``(n, C)``, those
+            before any restart, ``_final_obs`` ``(n,)``, where they end an episode, and ``start_row``
             ``(n,)``, the start of the episodes that begin (-1 elsewhere).
 
         Raises:
@@ -123,24 +124,24 @@ class DecisionEnv(VectorEnv[Tensor, Tensor, Tensor]):
         truncated = ~terminated & (decision >= self.decisions)
         ended = terminated | truncated
         drawn = self._draw(self.num_envs)
-        feat = self._restart(ended, drawn)
+        cond = self._restart(ended, drawn)
         self._decision = decision * ~ended
         info = {"final_obs": final, "_final_obs": ended, "start_row": torch.where(ended, drawn, -1)}
-        return feat, terminated.float(), terminated, truncated, info
+        return cond, terminated.float(), terminated, truncated, info
 
     @abstractmethod
-    def _begin(self, rows: Int[Tensor, " n"]) -> Float[Tensor, "n F"]:
-        """Start every environment; the features of the starts."""
+    def _begin(self, rows: Int[Tensor, " n"]) -> Float[Tensor, "n C"]:
+        """Start every environment; the conditions of the starts."""
 
     @abstractmethod
     def _execute(
         self, actions: Float[Tensor, "n act_steps A"]
-    ) -> tuple[Float[Tensor, "n F"], Bool[Tensor, " n"]]:
-        """Act; the features that the chunk led to, and where it solved the task."""
+    ) -> tuple[Float[Tensor, "n C"], Bool[Tensor, " n"]]:
+        """Act; the conditions that the chunk led to, and where it solved the task."""
 
     @abstractmethod
-    def _restart(self, ended: Bool[Tensor, " n"], rows: Int[Tensor, " n"]) -> Float[Tensor, "n F"]:
-        """Put ended environments at their starts among ``rows``; the features of all."""
+    def _restart(self, ended: Bool[Tensor, " n"], rows: Int[Tensor, " n"]) -> Float[Tensor, "n C"]:
+        """Put ended environments at their starts among ``rows``; the conditions of all."""
 
     def _draw(self, count: int) -> Tensor:
         rows = torch.randint(self._starts, (count,), generator=self.generator, device=self.generator.device)

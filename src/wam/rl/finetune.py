@@ -83,10 +83,10 @@ def finetune(
         prefix: Of metrics.
 
     Raises:
-        ValueError: As :func:`refine`.
+        ValueError: As :func:`refine`, or if the policy sees what the world model cannot show.
         FloatingPointError: As :func:`refine`.
     """
-    practice = Imagination(world_model, classifier, start_states)
+    practice = Imagination(world_model, classifier, start_states, policy.sees)
     return refine(
         policy,
         practice,

@@ -33,6 +33,8 @@ class FrameFilter:
         self._world_model = world_model
         self._start_repeats = start_repeats
         self.state: RSSMState
+        self.proprio: Float[Tensor, "n P"]
+        """Raw proprioception of the newest frames observed; stale for tables that were not active."""
 
     @property
     def feat(self) -> Float[Tensor, "n F"]:
@@ -47,7 +49,8 @@ class FrameFilter:
             frames: n first frames, rendered.
             generator: Of the latent samples.
         """
-        self.state = self._first(frames, np.arange(len(frames)), generator)
+        batch = self.batch(frames, np.arange(len(frames)))
+        self.state, self.proprio = self._first(batch, generator), batch[PROPRIO]
 
     @torch.no_grad()
     def restart(self, frames: SimFrames, rows: NDArray[np.int64], generator: torch.Generator) -> None:
@@ -58,7 +61,8 @@ class FrameFilter:
             rows: Tables.
             generator: Of the latent samples.
         """
-        self._put(rows, self._first(frames, rows, generator))
+        batch = self.batch(frames, rows)
+        self._put(rows, self._first(batch, generator), batch[PROPRIO])
 
     @torch.no_grad()
     def observe(
@@ -84,11 +88,12 @@ class FrameFilter:
         rows = torch.from_numpy(which).to(device)
         prev_action = torch.from_numpy(np.asarray(action[active], np.float32)).to(device)
         is_first = torch.zeros(len(rows), dtype=torch.bool, device=device)
-        embed = world_model.embed(self.batch(frames, which))
+        batch = self.batch(frames, which)
+        embed = world_model.embed(batch)
         new, *_ = world_model.rssm.observe_step(
             embed, prev_action, is_first, self.state.rows(rows), noise[rows]
         )
-        self._put(which, new)
+        self._put(which, new, batch[PROPRIO])
 
     def batch(self, frames: SimFrames, rows: NDArray[np.int64]) -> dict[str, Tensor]:
         """Frames of some tables as the encoder takes them.
@@ -105,8 +110,7 @@ class FrameFilter:
             PROPRIO: torch.from_numpy(proprio).to(self._world_model.device),
         }
 
-    def _first(self, frames: SimFrames, rows: NDArray[np.int64], generator: torch.Generator) -> RSSMState:
-        batch = self.batch(frames, rows)
+    def _first(self, batch: dict[str, Tensor], generator: torch.Generator) -> RSSMState:
         return start_state(
             self._world_model,
             batch[IMAGE_STATIC],
@@ -116,11 +120,12 @@ class FrameFilter:
             generator=generator,
         )
 
-    def _put(self, which: NDArray[np.int64], new: RSSMState) -> None:
+    def _put(self, which: NDArray[np.int64], new: RSSMState, proprio: Tensor) -> None:
         rows = torch.from_numpy(which).to(self.state.deter.device)
         self.state = RSSMState(
             self.state.deter.index_copy(0, rows, new.deter), self.state.stoch.index_copy(0, rows, new.stoch)
         )
+        self.proprio = self.proprio.index_copy(0, rows, proprio)
 
     def _images(self, images: NDArray[np.uint8]) -> Tensor:
         small = np.stack([resize_image(image) for image in images])

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from wam.reward.classifier import RewardClassifier
 from wam.rl.decision_env import DecisionEnv
+from wam.rl.sight import ImaginedSight, features_alone
 from wam.world_model.state import RSSMState
 
 
@@ -35,6 +36,7 @@ class ImaginedEnv(DecisionEnv):
         reward_steps: Score every step of a chunk, or only the "last" (docs/published.md, fault B17).
         binarize_gripper: Send the gripper's sign, as the simulator does; False is fault B9.
         clip_action: Clip actions to [-1, 1], as evaluation does.
+        sight: Makes what is shown out of features, which alone the classifier judges.
 
     Raises:
         ValueError: If ``imagine_steps`` is no multiple of ``act_steps``, there is no start state, or the
@@ -54,11 +56,12 @@ class ImaginedEnv(DecisionEnv):
         reward_steps: Literal["every", "last"] = "every",
         binarize_gripper: bool = True,
         clip_action: bool = True,
+        sight: ImaginedSight = features_alone,
     ) -> None:
         feat_dim = start_states.feat.shape[-1]
         super().__init__(
             starts=len(start_states.deter),
-            feat_dim=feat_dim,
+            cond_dim=sight(start_states.feat[:0]).shape[-1],
             num_envs=num_envs,
             episode_steps=imagine_steps,
             act_steps=act_steps,
@@ -76,19 +79,20 @@ class ImaginedEnv(DecisionEnv):
         self.reward_steps = reward_steps
         self.binarize_gripper = binarize_gripper
         self.clip_action = clip_action
+        self.sight = sight
         self._state: RSSMState
         self._start_feat = start_states.feat[:0]
 
     def _begin(self, rows: Tensor) -> Tensor:
         self._state = self.start_states.rows(rows)
         self._start_feat = self._state.feat
-        return self._state.feat
+        return self.sight(self._state.feat)
 
     def _execute(self, actions: Tensor) -> tuple[Tensor, Tensor]:
         feats = self._imagine(self._sent(actions))
         scored = feats if self.reward_steps == "every" else feats[:, -1:]
         judged = self.classifier.inputs(scored, self._start_feat[:, None])
-        return feats[:, -1], self.classifier.predict(judged).any(1)
+        return self.sight(feats[:, -1]), self.classifier.predict(judged).any(1)
 
     def _imagine(self, actions: Tensor) -> Tensor:
         """Features after each action, ``(n, act_steps, F)``; moves the state on."""
@@ -112,4 +116,4 @@ class ImaginedEnv(DecisionEnv):
         stoch = torch.where(ended[:, None, None], starts.stoch, self._state.stoch)
         self._state = RSSMState(deter=deter, stoch=stoch)
         self._start_feat = torch.where(ended[:, None], starts.feat, self._start_feat)
-        return self._state.feat
+        return self.sight(self._state.feat)

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wam.contracts import config_to_dict
+from wam.policy.config import Sees
 from wam.reward.classifier import RewardClassifier
 from wam.rl.config import PPOConfig
 from wam.rl.decision_env import DecisionEnv
 from wam.rl.frame_filter import PrevAction
 from wam.rl.imagined_env import ImaginationModel, ImaginedEnv
+from wam.rl.sight import imagined_sight
 from wam.rl.simulated_env import SimulatedEnv
 from wam.seeding import torch_generator
 from wam.sim.config import SimConfig
@@ -62,13 +64,22 @@ class Imagination:
         world_model: Rolls the prior.
         classifier: Judges.
         start_states: Latent states of random scenes, ``(N, ...)``; never of held-out starts.
+        sees: What the policy sees.
+
+    Raises:
+        ValueError: If the world model cannot show that.
     """
 
     name = "imagined"
 
     def __init__(
-        self, world_model: ImaginationModel, classifier: RewardClassifier, start_states: RSSMState
+        self,
+        world_model: ImaginationModel,
+        classifier: RewardClassifier,
+        start_states: RSSMState,
+        sees: Sees,
     ) -> None:
+        self._sight = imagined_sight(sees, world_model)
         self._world_model, self._classifier, self._start_states = world_model, classifier, start_states
         on_cpu = isinstance(world_model, WorldModel) and world_model.device.type == "cpu"
         self._prior = FrozenPrior(world_model) if on_cpu else world_model  # type: ignore[arg-type]  # is one
@@ -87,6 +98,7 @@ class Imagination:
             reward_steps=config.reward_steps,
             binarize_gripper=config.binarize_gripper,
             clip_action=config.clip_action,
+            sight=self._sight,
         )
 
     def identity(self) -> Identity:
@@ -107,6 +119,7 @@ class Simulation:
         task: The task.
         world_model: Frozen filter of the frames.
         start_repeats: Times the first frame is filtered before the first decision.
+        sees: What the policy sees.
         prev_action: What the filter is told of the action that led to a frame.
     """
 
@@ -116,6 +129,7 @@ class Simulation:
     task: str
     world_model: WorldModel
     start_repeats: int
+    sees: Sees
     prev_action: PrevAction = "executed"
     name = "simulated"
 
@@ -133,6 +147,7 @@ class Simulation:
             generator=torch_generator(seed, "simulation", iteration),
             noise=torch_generator(seed, "simulation_noise", iteration, device=self.world_model.device),
             prev_action=self.prev_action,
+            sees=self.sees,
         )
 
     def identity(self) -> Identity:

@@ -6,8 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wam.policy.config import Sees
 from wam.rl.decision_env import DecisionEnv
 from wam.rl.frame_filter import FrameFilter, PrevAction
+from wam.rl.sight import condition_dim, measured_sight
 from wam.sim.pool import SimPool
 from wam.sim.rules import judged, to_executable
 from wam.tasks.starts import Start
@@ -33,6 +35,7 @@ class SimulatedEnv(DecisionEnv):
         generator: Draws starts.
         noise: Draws latent samples, on the world model's device.
         prev_action: What the filter is told of the action that led to a frame.
+        sees: What is shown of a frame.
 
     Raises:
         ValueError: If ``episode_steps`` is no multiple of ``act_steps``, there is no start, or the task is
@@ -53,10 +56,11 @@ class SimulatedEnv(DecisionEnv):
         generator: torch.Generator,
         noise: torch.Generator,
         prev_action: PrevAction = "executed",
+        sees: Sees = "features",
     ) -> None:
         super().__init__(
             starts=len(starts),
-            feat_dim=world_model.feat_dim,
+            cond_dim=condition_dim(sees, world_model.feat_dim),
             num_envs=num_envs,
             episode_steps=episode_steps,
             act_steps=act_steps,
@@ -67,6 +71,7 @@ class SimulatedEnv(DecisionEnv):
         self._scenes = list(starts)
         self._task = task_called(task)
         self._filter = FrameFilter(world_model, start_repeats=start_repeats)
+        self._sight = measured_sight(sees, world_model)
         self._noise = noise
         self._prev_action = prev_action
         self._origin = np.zeros((0, 0))
@@ -75,7 +80,7 @@ class SimulatedEnv(DecisionEnv):
         frames = self._pool.reset([self._scenes[row] for row in rows.tolist()], render=True)
         self._origin = frames.scene_state.copy()
         self._filter.start(frames, self._noise)
-        return self._filter.feat
+        return self._shown()
 
     def _execute(self, actions: Tensor) -> tuple[Tensor, Tensor]:
         own = np.asarray(actions.float().cpu().numpy(), np.float32)
@@ -89,7 +94,7 @@ class SimulatedEnv(DecisionEnv):
             active = active & ~judged(self._task, self._origin, frames)
             if not active.any():
                 break
-        return self._filter.feat, torch.from_numpy(~active).to(self._device)
+        return self._shown(), torch.from_numpy(~active).to(self._device)
 
     def _restart(self, ended: Tensor, rows: Tensor) -> Tensor:
         which = np.flatnonzero(ended.cpu().numpy())
@@ -98,4 +103,8 @@ class SimulatedEnv(DecisionEnv):
             frames = self._pool.restart(which, [self._scenes[chosen[row]] for row in which], render=True)
             self._origin[which] = frames.scene_state[which]
             self._filter.restart(frames, which, self._noise)
-        return self._filter.feat
+        return self._shown()
+
+    def _shown(self) -> Tensor:
+        """Conditions at the newest frames."""
+        return self._sight(self._filter.feat, self._filter.proprio)

@@ -116,8 +116,8 @@ class Learner:
             reward = self.scaler.scale(reward, rollouts.ended)
         advantage, value_target = gae(
             reward,
-            self.critic(rollouts.feat),
-            self.critic(rollouts.next_feat),
+            self.critic(rollouts.cond),
+            self.critic(rollouts.next_cond),
             rollouts.terminated,
             rollouts.truncated,
             gamma=config.gamma,
@@ -129,7 +129,7 @@ class Learner:
         chain = rollouts.flat_chain
         old = gaussian_log_prob(chain.actions[:, 1:], chain.mean, self._std[None])
         return Targets(
-            rollouts.flat_feat, chain, self._clamped(old), advantage.flatten(), value_target.flatten()
+            rollouts.flat_cond, chain, self._clamped(old), advantage.flatten(), value_target.flatten()
         )
 
     def prepare(self, targets: Targets, generator: torch.Generator) -> None:

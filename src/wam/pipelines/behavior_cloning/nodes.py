@@ -1,11 +1,16 @@
 """Clone a diffusion policy from the demonstrations of one task."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+import torch
+from numpy.typing import NDArray
 
+from wam.contracts import PROPRIO
 from wam.datasets import Arrays
 from wam.pipelines.features.nodes import demonstrations
 from wam.pipelines.history import curves
@@ -13,12 +18,18 @@ from wam.pipelines.pages import ComputeConfig, TaskRow
 from wam.policy.cloning import chunks_from_episodes
 from wam.policy.cloning import clone_policy as clone
 from wam.policy.config import CloningConfig, DiffusionConfig
+from wam.rl.sight import measured_sight
 from wam.seeding import numpy_generator
 from wam.training.checkpoint import Checkpoint
 from wam.training.device import resolve_device
+from wam.world_model.model import WorldModel
+
+Conditions = Callable[[Mapping[str, NDArray[Any]]], NDArray[np.float32]]
+"""What a policy sees of each of some rows of ``expert_features``, ``(N, C)``."""
 
 
 def clone_policy(
+    world_model: Checkpoint,
     expert_features: Arrays,
     expert_segments: pd.DataFrame,
     task: TaskRow,
@@ -28,17 +39,56 @@ def clone_policy(
     seed: int,
     work_dir: Path,
 ) -> tuple[Checkpoint, Checkpoint, pd.DataFrame]:
-    """Train on windows of expert actions, conditioned on features or on what a control sees.
+    """Train on windows of expert actions, conditioned on features and what else the policy is to see.
 
     Returns the policy with averaged weights, from which PPO starts, that with the last ones, and curves.
     """
+    sight = measured_sight(policy.sees, WorldModel.from_checkpoint(world_model))
+
+    def conditions(rows: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        shown = sight(torch.from_numpy(rows["feat"]), torch.from_numpy(rows[PROPRIO]))
+        return np.asarray(shown.numpy(), np.float32)
+
+    return _clone(expert_features, expert_segments, conditions, task, policy, config, compute, seed, work_dir)
+
+
+def clone_control(
+    expert_features: Arrays,
+    expert_segments: pd.DataFrame,
+    task: TaskRow,
+    policy: DiffusionConfig,
+    config: CloningConfig,
+    compute: ComputeConfig,
+    seed: int,
+    work_dir: Path,
+) -> tuple[Checkpoint, Checkpoint, pd.DataFrame]:
+    """The same conditioned on what a control sees, which stands in the place of features."""
+
+    def conditions(rows: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        return rows["feat"]
+
+    policy = replace(policy, sees="features")
+    return _clone(expert_features, expert_segments, conditions, task, policy, config, compute, seed, work_dir)
+
+
+def _clone(
+    expert_features: Arrays,
+    expert_segments: pd.DataFrame,
+    conditions: Conditions,
+    task: TaskRow,
+    policy: DiffusionConfig,
+    config: CloningConfig,
+    compute: ComputeConfig,
+    seed: int,
+    work_dir: Path,
+) -> tuple[Checkpoint, Checkpoint, pd.DataFrame]:
     if task.cloning_steps is not None:
         config = replace(config, steps=task.cloning_steps, epochs=None)
     segments = segments_of(expert_segments, task.name)
     chosen = some_of(segments, config.demonstrations, task=task.name, seed=seed)
     rows = expert_features.rows_where("segment", chosen)
     chunks = chunks_from_episodes(
-        rows["feat"],
+        conditions(rows),
         rows["action"],
         rows["segment"],
         rows["step"],

@@ -67,6 +67,7 @@ def finetune_online(
             task=task.name,
             world_model=model,
             start_repeats=evaluation.start_repeats,
+            sees=policy.sees,
             prev_action=evaluation.prev_action,
         )
         result = refine(

@@ -1,0 +1,142 @@
+"""What policies are shown: widths, values by hand, and that imagination shows what is decoded."""
+
+import numpy as np
+import pytest
+import torch
+from toy_world import tiny_config, tiny_world_model
+
+from wam.contracts import PROPRIO_DIM
+from wam.nn.linear_init import fan_in_uniform_
+from wam.policy.fine_tuned import FineTunedPolicy
+from wam.policy.load import policy_from_checkpoint
+from wam.reward.classifier import RewardClassifier
+from wam.reward.config import ClassifierConfig
+from wam.rl.finetune import finetune
+from wam.rl.imagined_env import ImaginedEnv
+from wam.rl.practice import Imagination
+from wam.rl.sight import condition_dim, imagined_sight, measured_sight
+from wam.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from wam.world_model.model import WorldModel
+
+BOTH = "features_and_proprio"
+
+
+@pytest.fixture
+def model():
+    """Decodes proprioception; its ranges are no ordinary ones."""
+    model = WorldModel(tiny_config(proprio_coef=1.0), seed=1).eval().requires_grad_(False)
+    model.proprio_normalizer.set_bounds_(np.linspace(-3, -1, PROPRIO_DIM), np.linspace(1, 4, PROPRIO_DIM))
+    return model
+
+
+@pytest.fixture
+def classifier(model):
+    page = ClassifierConfig(encoder_hidden=4, embed_dim=4, head_hidden=4, sees_start=False, standardize=False)
+    classifier = RewardClassifier(model.feat_dim, page)
+    fan_in_uniform_(classifier, 0)
+    return classifier
+
+
+def states(model, count=6):
+    noise = model.noise(count, generator=torch.Generator().manual_seed(3))
+    deter = torch.randn(count, model.config.rssm.deter, generator=torch.Generator().manual_seed(4))
+    stoch = torch.nn.functional.one_hot(noise.argmax(-1), noise.shape[-1]).float()
+    return model.initial_state(count)._replace(deter=deter, stoch=stoch)
+
+
+def test_a_measured_condition_is_features_then_each_normalised_component(model):
+    feat, proprio = torch.randn(2, model.feat_dim), torch.randn(2, PROPRIO_DIM)
+    shown = measured_sight(BOTH, model)(feat, proprio)
+    assert shown.shape == (2, model.feat_dim + 18)
+    assert shown.shape[1] == condition_dim(BOTH, model.feat_dim)
+    low, high = np.linspace(-3, -1, PROPRIO_DIM), np.linspace(1, 4, PROPRIO_DIM)
+    for row in range(2):
+        assert shown[row, : model.feat_dim].tolist() == feat[row].tolist()
+        for k in range(PROPRIO_DIM):
+            by_hand = (float(proprio[row, k]) - low[k]) / (high[k] - low[k])
+            assert float(shown[row, model.feat_dim + k]) == pytest.approx(by_hand, abs=1e-5)
+
+
+def test_features_alone_are_the_tensor_itself(model):
+    feat, proprio = torch.randn(2, model.feat_dim), torch.randn(2, PROPRIO_DIM)
+    assert measured_sight("features", model)(feat, proprio) is feat
+    assert imagined_sight("features", tiny_world_model())(feat) is feat
+    assert condition_dim("features", 24) == 24
+
+
+def test_an_imagined_condition_is_features_then_what_the_decoder_reads(model):
+    """It is trained on normalised values, so that nothing is left to do to them."""
+    feat = torch.randn(3, model.feat_dim)
+    shown = imagined_sight(BOTH, model)(feat)
+    assert torch.equal(shown[:, : model.feat_dim], feat)
+    first, _, last = model.proprio_decoder
+    for row in range(3):
+        hidden = first.weight.numpy() @ feat[row].numpy() + first.bias.numpy()
+        hidden = np.where(hidden > 0, hidden, np.expm1(hidden))
+        by_hand = last.weight.numpy() @ hidden + last.bias.numpy()
+        np.testing.assert_allclose(shown[row, model.feat_dim :].numpy(), by_hand, rtol=1e-4, atol=1e-5)
+
+
+def make_env(model, classifier, sees):
+    return ImaginedEnv(
+        model,
+        classifier,
+        states(model),
+        num_envs=4,
+        imagine_steps=8,
+        act_steps=4,
+        generator=torch.Generator().manual_seed(0),
+        sight=imagined_sight(sees, model),
+    )
+
+
+def test_imagination_shows_the_decoded_arm_and_judges_features_alone(model, classifier):
+    actions = torch.rand(4, 4, 7, generator=torch.Generator().manual_seed(5))
+    seen, outcomes = {}, {}
+    for sees in ("features", BOTH):
+        env = make_env(model, classifier, sees)
+        steps, shown = [], [env.reset(seed=1)[0]]
+        for _ in range(5):
+            steps.append(env.step(actions))
+            shown += [steps[-1][0], steps[-1][-1]["final_obs"]]
+        seen[sees], outcomes[sees] = torch.stack(shown), torch.stack([step[2] for step in steps])
+    alone, both = seen["features"], seen[BOTH]
+    assert torch.equal(both[..., : model.feat_dim], alone)
+    assert torch.equal(both[..., model.feat_dim :], model.proprio_decoder(alone))
+    assert torch.equal(outcomes["features"], outcomes[BOTH])
+
+
+def test_a_world_model_without_a_decoder_is_refused_before_any_work(classifier, world):
+    mute = tiny_world_model()
+    assert mute.proprio_decoder is None
+    said = r"policy.sees is 'features_and_proprio', .*; set world_model.losses.proprio_coef above 0 .*, or"
+    with pytest.raises(ValueError, match=said):
+        Imagination(mute, classifier, states(mute), BOTH)
+    policy = world.policy(cond_dim=mute.feat_dim + 18, sees=BOTH)
+    asked = []
+    with pytest.raises(ValueError, match=said):
+        finetune(policy, mute, classifier, states(mute), world.config(), seed=0, evaluate=asked.append)
+    assert asked == []
+
+
+def test_a_policy_that_sees_the_arm_is_refined(model, classifier, world):
+    policy = world.policy(cond_dim=condition_dim(BOTH, model.feat_dim), sees=BOTH)
+    config = world.config(iterations=2, update_epochs=1)
+    result = finetune(policy, model, classifier, states(model), config, seed=0, evaluate=None)
+    assert result.last.sees == BOTH
+    assert all(np.isfinite(list(row.values())).all() for row in result.history)
+
+
+@pytest.mark.parametrize("sees", ["features", BOTH])
+def test_a_checkpoint_remembers_what_its_policy_sees(world, tmp_path, sees):
+    cloned = world.policy(sees=sees)
+    for name, policy in (("cloned", cloned), ("refined", FineTunedPolicy(cloned, cloned, 3))):
+        save_checkpoint(tmp_path / name, policy.to_checkpoint())
+        assert policy_from_checkpoint(load_checkpoint(tmp_path / name)).sees == sees
+
+
+def test_a_policy_of_an_older_checkpoint_sees_features(world):
+    new = world.policy().to_checkpoint()
+    diffusion = {key: value for key, value in new.config["diffusion"].items() if key != "sees"}
+    old = Checkpoint(new.kind, new.weights, {**new.config, "diffusion": diffusion})
+    assert policy_from_checkpoint(old).sees == "features"
