@@ -1,9 +1,9 @@
 """Nodes side by side: as soon as they can, longest chain first, and stopped together."""
 
-import _thread
+import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -113,9 +113,19 @@ def test_a_failure_ends_its_neighbour_and_starts_nothing_more() -> None:
     check_stop()  # the next run may work
 
 
+@pytest.fixture
+def heeded_interrupt() -> Iterator[None]:
+    """The main thread takes SIGINT as from a keyboard, whatever started the tests made of it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded_interrupt")
 def test_an_interrupt_ends_the_run_with_what_to_do_next() -> None:
     def interrupt(_: int) -> int:
-        _thread.interrupt_main()
+        # A signal to that thread, as it wakes it from waiting: a mere note to Python would not.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         return 0
 
     def long(_: int) -> int:

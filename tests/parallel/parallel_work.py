@@ -59,7 +59,7 @@ def die_once(piece: tuple[str, int]) -> int:
     """The first try ends its worker."""
     folder, index = piece
     mark = Path(folder) / f"died {index}"
-    if index % 3 == 1 and not mark.exists():
+    if index % 5 == 1 and not mark.exists():  # two of eight: a piece beside both still has a try left
         mark.touch()
         os._exit(9)
     return index
