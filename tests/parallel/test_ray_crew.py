@@ -94,7 +94,7 @@ def test_pieces_of_a_lost_node_start_again_on_another(cluster: Any, tmp_path: Pa
     results = map_pieces(work.slow_on_a_node, pieces, workers=RayWorkers(4), description="test")
     found = [next(results)]
     wait_until_any(tmp_path, f"{third.node_id} *")
-    cluster.remove_node(third)
+    cluster.remove_node(third, allow_graceful=False)  # killed, not asked to end its pieces first
     assert found + list(results) == list(range(12))
     begun = [int(path.name.split()[1]) for path in tmp_path.iterdir()]
     assert len(begun) > len(set(begun)) == 12  # some were begun twice, elsewhere
