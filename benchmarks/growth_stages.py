@@ -29,6 +29,7 @@ from wam.reward.config import ClassifierConfig, RewardTrainingConfig
 from wam.reward.train import train_classifier
 from wam.rl.config import PPOConfig
 from wam.rl.finetune import finetune
+from wam.rl.practice import Imagination
 from wam.seeding import numpy_generator, torch_generator
 from wam.sim.config import SimConfig
 from wam.sim.play import PlayConfig, collect_play
@@ -263,7 +264,8 @@ def fine_tuning(point: Point) -> Work:
 
     def work() -> None:
         for task in range(point.tasks):
-            finetune(policy, model, judge.eval(), states, config, seed=task, evaluate=None)
+            practice = Imagination(model, judge.eval(), states, policy.sees)
+            finetune(policy, practice, config, seed=task, evaluate=None)
 
     return work
 

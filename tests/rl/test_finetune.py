@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from wam.rl.finetune import finetune
+from wam.rl.practice import Imagination
 from wam.training import metrics
 from wam.training.checkpoint import Checkpoint
 
@@ -18,9 +19,11 @@ def digest(module: torch.nn.Module) -> str:
 
 def run(world, config, *, evaluate=None, **kwargs):
     args = {"seed": 5} | kwargs
-    return finetune(
-        world.policy(), world.model, world.classifier, world.starts, config, evaluate=evaluate, **args
-    )
+    return finetune(world.policy(), imagination(world), config, evaluate=evaluate, **args)
+
+
+def imagination(world):
+    return Imagination(world.model, world.classifier, world.starts, "features")
 
 
 def test_history_has_a_row_per_iteration_and_figures_where_evaluated(world):
@@ -64,7 +67,7 @@ def test_frozen_parts_stay_frozen_and_the_cloned_policy_too(world):
     policy = world.policy()
     parts = (policy, world.model, world.classifier)
     before = [digest(part) for part in parts]
-    finetune(policy, world.model, world.classifier, world.starts, world.config(), seed=0, evaluate=None)
+    finetune(policy, imagination(world), world.config(), seed=0, evaluate=None)
     assert [digest(part) for part in parts] == before
 
 

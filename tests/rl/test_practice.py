@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from wam.rl.finetune import refine
+from wam.rl.finetune import finetune
 from wam.rl.practice import Simulation
 from wam.sim.config import SimConfig
 from wam.training.checkpoint import Checkpoint
@@ -27,7 +27,7 @@ def simulation(tables, **changes):
 
 def run(world, tables, *, iterations=4, evaluate=None, seed=5, **kwargs):
     config = world.config(iterations=iterations, envs=3, update_epochs=1, imagine_steps=8)
-    return refine(tables.policy(), simulation(tables), config, seed=seed, evaluate=evaluate, **kwargs)
+    return finetune(tables.policy(), simulation(tables), config, seed=seed, evaluate=evaluate, **kwargs)
 
 
 def test_history_counts_real_steps_and_success(world, tables):
@@ -70,7 +70,7 @@ def test_work_of_other_scenes_or_another_task_is_not_gone_on_with(world, tables,
     worked = []
     for change in changes:
         before = len(tables.pool.moved)
-        refine(
+        finetune(
             tables.policy(), simulation(tables, **change), config, seed=0, evaluate=None, work_dir=tmp_path
         )
         worked.append(len(tables.pool.moved) > before)

@@ -18,6 +18,7 @@ import zarr
 from numpy.typing import NDArray
 
 from wam.episodes.calvin_format import EPISODE_IDS_FILE, CalvinFormatError, CalvinSplit
+from wam.episodes.ingest_checks import annotation_faults, image_shapes, missing_frames
 from wam.episodes.ingest_config import IngestConfig, IngestReport
 from wam.episodes.ingest_plan import plan_ingest
 from wam.episodes.shard import (
@@ -38,8 +39,6 @@ __all__ = ["IngestConfig", "IngestReport", "ingest_split", "split_around"]
 
 STORE_FOLDER: Final = "store.zarr"
 MARKER_FOLDER: Final = "shards"
-_SHOWN: Final = 5
-"""Frame ids that an error message lists."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +77,9 @@ def ingest_split(source: Path, target: Path, config: IngestConfig) -> IngestRepo
     job = _Job(split=split, target=Path(target).absolute(), config=config, plan=_plan_digest(split, config))
     if job.target.exists():
         return _existing_report(job)
-    reasons = _missing_frames(split, config)
-    annotation_faults = _annotation_faults(split, config)
-    shapes = _image_shapes(split, reasons, config)
+    reasons = missing_frames(split, config)
+    faults = annotation_faults(split, config)
+    shapes = image_shapes(split, reasons, config)
     _prepare_work(job)
     _announce(job, reasons)
     while True:
@@ -95,7 +94,7 @@ def ingest_split(source: Path, target: Path, config: IngestConfig) -> IngestRepo
         num_episodes=len(episodes),
         stray_frames=len(split.stray_ids()),
         quarantined_frames=[{"frame_id": frame, "reason": reasons[frame]} for frame in sorted(reasons)],
-        quarantined_annotations=annotation_faults,
+        quarantined_annotations=faults,
     )
     return _finish(job, episodes, outcomes, report)
 
@@ -151,26 +150,6 @@ def _existing_report(job: _Job) -> IngestReport:
     return IngestReport(**summary["ingest"], digest=summary["digest"])
 
 
-def _missing_frames(split: CalvinSplit, config: IngestConfig) -> dict[int, str]:
-    missing = split.missing_ids()
-    if len(missing) and not config.quarantine:
-        names = ", ".join(split.frame_path(int(frame)).name for frame in missing[:_SHOWN])
-        raise CalvinFormatError(
-            f"{split.folder}: {len(missing)} of the {len(split.frame_ids)} frame files in {EPISODE_IDS_FILE} "
-            f"do not exist, first: {names}; copy them again or ingest with quarantine: true"
-        )
-    return {int(frame): "file is missing" for frame in missing}
-
-
-def _annotation_faults(split: CalvinSplit, config: IngestConfig) -> list[str]:
-    if not config.require_annotations:
-        return []
-    if config.quarantine:
-        return split.checked_annotations()[1]
-    _ = split.annotations
-    return []
-
-
 def _prepare_work(job: _Job) -> None:
     """Keep the work folder of an interrupted run of the same plan and source, else start an empty one."""
     stamp = (job.split.folder / EPISODE_IDS_FILE).stat().st_mtime_ns
@@ -200,21 +179,6 @@ def _announce(job: _Job, reasons: dict[int, str]) -> None:
     done = sum(file.stat().st_size for file in job.work.rglob("*") if file.is_file())
     workers = job.config.workers or available_workers()
     plan_ingest(good, read, job.target, workers=worker_count(workers), done_bytes=done)
-
-
-def _image_shapes(split: CalvinSplit, reasons: dict[int, str], config: IngestConfig) -> ImageShapes:
-    """Image shapes of the first good frame, which all others must share."""
-    for frame_id in split.frame_ids:
-        if int(frame_id) in reasons:
-            continue
-        try:
-            frame = split.read_frame(int(frame_id))
-        except CalvinFormatError:
-            if not config.quarantine:
-                raise
-            continue
-        return frame.image_static.shape, frame.image_gripper.shape
-    raise CalvinFormatError(f"{split.folder}: no readable frame; the folder is unusable")
 
 
 def _write_shards(job: _Job, frame_ids: NDArray[np.int64], shapes: ImageShapes) -> list[ShardOutcome]:

@@ -13,18 +13,15 @@ from wam.parallel.progress import progress as progress_bar
 from wam.policy.critic import Critic
 from wam.policy.diffusion import DiffusionPolicy
 from wam.policy.fine_tuned import FineTunedPolicy
-from wam.reward.classifier import RewardClassifier
 from wam.rl.buffer import collect
 from wam.rl.config import PPOConfig
-from wam.rl.imagined_env import ImaginationModel
-from wam.rl.practice import Imagination, Practice
+from wam.rl.practice import Practice
 from wam.rl.reward_scaling import RewardScaler
 from wam.rl.state import Progress, keep_progress, restore_progress
 from wam.rl.update import Learner
 from wam.seeding import torch_generator
 from wam.training.checkpoint import Checkpoint
 from wam.training.metrics import publish
-from wam.world_model.state import RSSMState
 
 SUCCESS = "success"
 """Key of an evaluator's result that selects the checkpoint, in [0, 1]."""
@@ -56,50 +53,6 @@ class FinetuneResult:
 
 
 def finetune(
-    policy: DiffusionPolicy,
-    world_model: ImaginationModel,
-    classifier: RewardClassifier,
-    start_states: RSSMState,
-    config: PPOConfig,
-    *,
-    seed: int,
-    evaluate: Evaluator | None,
-    work_dir: Path | None = None,
-    description: str = "fine-tuning",
-    prefix: str = "",
-) -> FinetuneResult:
-    """Refine a policy in imagination; world model and classifier stay as they are.
-
-    Args:
-        policy: As of :func:`refine`.
-        world_model: Frozen world model.
-        classifier: Frozen reward classifier.
-        start_states: Latent states of random scenes, ``(N, ...)``; never of held-out starts.
-        config: As of :func:`refine`, and so all that follow.
-        seed: Seed.
-        evaluate: Evaluator.
-        work_dir: Scratch folder.
-        description: At the progress bar.
-        prefix: Of metrics.
-
-    Raises:
-        ValueError: As :func:`refine`, or if the policy sees what the world model cannot show.
-        FloatingPointError: As :func:`refine`.
-    """
-    practice = Imagination(world_model, classifier, start_states, policy.sees)
-    return refine(
-        policy,
-        practice,
-        config,
-        seed=seed,
-        evaluate=evaluate,
-        work_dir=work_dir,
-        description=description,
-        prefix=prefix,
-    )
-
-
-def refine(
     policy: DiffusionPolicy,
     practice: Practice,
     config: PPOConfig,

@@ -23,7 +23,7 @@ from wam.pipelines.reporting.nodes import ancestry, facts
 from wam.policy.diffusion import DiffusionPolicy
 from wam.report.online import Online, online_lines, online_markdown, online_page
 from wam.rl.config import OnlineConfig, PPOConfig
-from wam.rl.finetune import refine
+from wam.rl.finetune import finetune
 from wam.rl.practice import Simulation
 from wam.sim.config import SimConfig
 from wam.training.checkpoint import Checkpoint
@@ -70,7 +70,7 @@ def finetune_online(
             sees=policy.sees,
             prev_action=evaluation.prev_action,
         )
-        result = refine(
+        result = finetune(
             policy,
             practice,
             config,

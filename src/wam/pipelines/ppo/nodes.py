@@ -26,6 +26,7 @@ from wam.policy.load import behavior_digest
 from wam.reward.classifier import RewardClassifier
 from wam.rl.config import PPOConfig
 from wam.rl.finetune import Evaluator, finetune
+from wam.rl.practice import Imagination
 from wam.rl.scenes import sample_scenes
 from wam.seeding import numpy_generator, torch_generator
 from wam.sim.config import SimConfig
@@ -108,11 +109,15 @@ def finetune_policy(
         )
         if in_simulator is not None and evaluation.checkpoints_on == "selection":
             in_simulator = with_known_result(in_simulator, policy, calibration)
-        result = finetune(
-            policy,
+        practice = Imagination(
             model,
             RewardClassifier.from_checkpoint(reward_classifier).to(device).eval(),
             encode_starts(model, imagination_starts, task.name, evaluation.start_repeats, seed),
+            policy.sees,
+        )
+        result = finetune(
+            policy,
+            practice,
             config,
             seed=seed,
             evaluate=in_simulator,
