@@ -8,6 +8,7 @@ from benchmarks import ppo
 from benchmarks.gpu_run import Figure, Run
 from wam.rl.samples import minibatch_of_rows
 from wam.seeding import torch_generator
+from wam.world_model.imagination import frozen_prior
 
 LATENT_STEPS = 100_000.0
 """A second, to reach on an H200."""
@@ -20,7 +21,7 @@ HORIZON = 36
 def imagination(run: Run) -> Iterator[Figure]:
     """Latent steps a second: the prior alone by width, then with policy and classifier."""
     ours = ppo.Imagination(run.sizes.page, run.sizes.ppo, device=run.device)
-    world = ours.world()
+    world = frozen_prior(ours.model)
     for envs in run.sizes.envs:
         generator = torch_generator(3, device=run.device)
         action = torch.rand(envs, 7, generator=generator, device=run.device) * 2 - 1

@@ -4,17 +4,19 @@ Writes frames with the ten keys, shapes and types of the data set (a few hundred
 number asked for), packs them as ``kedro run --pipelines ingest`` does, and scales time and bytes to 611,099
 frames. The download itself was not available: contents are made up.
 
-    python benchmarks/ingest.py --files 2000 --workers 2
-    python benchmarks/ingest.py --files 50000 --workers 8 --place /scratch
+    python -m benchmarks ingest --files 2000 --workers 2
+    python -m benchmarks ingest --files 50000 --workers 8 --place /scratch --save docs/results
 """
 
 import argparse
+import json
 import os
 import resource
 import shutil
 import sys
 import tempfile
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from calvin_download import frames_of
 from calvin_folder import make_robot_obs, make_scene_obs
 
+from benchmarks.measure import machine
 from wam.episodes.calvin_frame import frame_file_name
 from wam.episodes.calvin_writer import SplitWriter, relative_actions
 from wam.episodes.ingest import IngestConfig, ingest_split
@@ -65,6 +68,79 @@ def tree_bytes(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
+@dataclass(frozen=True)
+class Packing:
+    """What packing a folder took.
+
+    Attributes:
+        frames: Packed.
+        workers: Processes.
+        seconds: From the first look at the folder to the finished store.
+        raw_bytes: Of all files that were read.
+        packed_bytes: Of the store.
+        own_mb: Largest resident size of the process that leads.
+        worker_mb: Of the largest worker.
+    """
+
+    frames: int
+    workers: int
+    seconds: float
+    raw_bytes: int
+    packed_bytes: int
+    own_mb: float
+    worker_mb: float
+
+    def lines(self) -> list[str]:
+        """What was measured, and what follows for the data set."""
+        scale = DATA_SET_FRAMES / self.frames
+        return [
+            f"Measured: {self.frames:,} files of {self.raw_bytes / self.frames / 1e3:.0f} KB "
+            f"(the data set's have {DATA_SET_BYTES / DATA_SET_FRAMES / 1e3:.0f} KB on average) "
+            f"in {self.seconds:.1f} s with {self.workers} workers: "
+            f"{self.frames / self.seconds:.0f} frames/s; "
+            f"{self.packed_bytes / self.frames / 1e3:.1f} KB a packed frame; "
+            f"peak memory {self.own_mb:.0f} MB, largest worker {self.worker_mb:.0f} MB.",
+            f"Extrapolated to {DATA_SET_FRAMES:,} frames, not measured: {duration(self.seconds * scale)} "
+            f"with {self.workers} workers, {self.packed_bytes * scale / 1e9:.1f} GB on disk. Files had just "
+            "been written, so as many as memory holds were in the page cache: a slow disk or network adds "
+            "the time to read 166 GB.",
+        ]
+
+
+def measure(place: Path, files: int, distinct: int, workers: int) -> Packing:
+    """Make a folder of that many files and pack it.
+
+    Args:
+        place: Scratch folder.
+        files: Frame files.
+        distinct: Of which differ in content.
+        workers: Processes that pack.
+    """
+    source, target = place / "training", place / "training.zarr"
+    make_folder(source, files, min(distinct, files))
+    raw_bytes = tree_bytes(source)
+    begin = time.perf_counter()
+    report = ingest_split(source, target, IngestConfig(workers=workers))
+    seconds = time.perf_counter() - begin
+    shutdown_workers()
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    own_mb, worker_mb = (resource.getrusage(who).ru_maxrss / 1e3 for who in whose)
+    return Packing(report.num_frames, workers, seconds, raw_bytes, tree_bytes(target), own_mb, worker_mb)
+
+
+def save(found: Packing, folder: Path) -> Path:
+    """Write ``<date>-ingest.md`` and ``.json`` and return the page."""
+    facts = machine() | {"cores": str(os.cpu_count())}
+    stem = folder / f"{facts['date']}-ingest"
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"machine": facts, "packing": asdict(found)}
+    stem.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n")
+    where = ", ".join(f"{name} {value}" for name, value in facts.items())
+    page = ["# Packing files in CALVIN's layout", "", f"{where}. n 1.", "", *found.lines(), ""]
+    stem.with_suffix(".md").write_text("\n".join(page))
+    return stem.with_suffix(".md")
+
+
 def main() -> None:
     """Measure, then extrapolate."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -76,31 +152,13 @@ def main() -> None:
     parser.add_argument(
         "--place", type=Path, default=None, help="folder for scratch files, removed afterwards"
     )
+    parser.add_argument("--save", type=Path, default=None, help="folder for page and data, docs/results")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.place) as scratch:
-        source, target = Path(scratch) / "training", Path(scratch) / "training.zarr"
-        make_folder(source, options.files, min(options.distinct, options.files))
-        read = tree_bytes(source)
-        begin = time.perf_counter()
-        report = ingest_split(source, target, IngestConfig(workers=options.workers))
-        seconds = time.perf_counter() - begin
-        written = tree_bytes(target)
-        shutdown_workers()
-    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    peaks = [resource.getrusage(who).ru_maxrss / 1e3 for who in whose]
-    scale = DATA_SET_FRAMES / report.num_frames
-    print(
-        f"measured: {report.num_frames:,} files of {read / report.num_frames / 1e3:.0f} KB "
-        f"(the data set's have {DATA_SET_BYTES / DATA_SET_FRAMES / 1e3:.0f} KB on average) "
-        f"in {seconds:.1f} s with {options.workers} workers: {report.num_frames / seconds:.0f} frames/s; "
-        f"{written / report.num_frames / 1e3:.1f} KB a packed frame; "
-        f"peak memory {peaks[0]:.0f} MB, largest worker {peaks[1]:.0f} MB"
-    )
-    print(
-        f"extrapolated to {DATA_SET_FRAMES:,} frames, not measured: {duration(seconds * scale)} with "
-        f"{options.workers} workers, {written * scale / 1e9:.1f} GB on disk; files were in the page cache: "
-        "a slow disk or network adds the time to read 166 GB"
-    )
+        found = measure(Path(scratch), options.files, options.distinct, options.workers)
+    print("\n".join(found.lines()))
+    if options.save:
+        print(f"written to {save(found, options.save)}")
 
 
 if __name__ == "__main__":

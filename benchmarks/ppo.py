@@ -8,7 +8,6 @@ training uses.
 """
 
 import argparse
-import copy
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,20 +23,17 @@ from benchmarks.peers import version_of
 from benchmarks.world_model import FULL, build
 from wam.nn.linear_init import fan_in_uniform_
 from wam.policy.config import DiffusionConfig
-from wam.policy.critic import Critic
 from wam.policy.diffusion import DiffusionPolicy
 from wam.reward.classifier import RewardClassifier
 from wam.reward.config import ClassifierConfig
 from wam.rl.buffer import Rollouts, collect
 from wam.rl.config import PPOConfig
 from wam.rl.imagined_env import ImaginedEnv
-from wam.rl.reward_scaling import RewardScaler
 from wam.rl.samples import Minibatch, minibatch_of_rows
-from wam.rl.update import Learner, Targets
+from wam.rl.update import Learner, Targets, make_learner
 from wam.seeding import torch_generator
 from wam.training.memory import keep_freed_memory
-from wam.world_model.imagination import FrozenPrior
-from wam.world_model.model import WorldModel
+from wam.world_model.imagination import frozen_prior
 from wam.world_model.state import RSSMState
 
 METHOD = (
@@ -96,7 +92,7 @@ class Imagination:
             reward_steps="last",
             minibatch=sizes["samples"],
         )
-        self.learner = learner_of(policy.to(device), replace(config, **changes))  # type: ignore[arg-type]
+        self.learner = make_learner(policy.to(device), replace(config, **changes), 3)  # type: ignore[arg-type]
         self.starts = self._starts(200)
 
     def _starts(self, count: int) -> RSSMState:
@@ -105,10 +101,6 @@ class Imagination:
         stoch = torch.nn.functional.one_hot(classes, size.stoch_classes).float()
         deter = torch.rand(count, size.deter, generator=generator) * 2 - 1
         return RSSMState(deter.to(self.model.device), stoch.to(self.model.device))
-
-    def world(self) -> FrozenPrior | WorldModel:
-        """What rolls the prior, as fine-tuning chooses it."""
-        return FrozenPrior(self.model) if self.model.device.type == "cpu" else self.model
 
     @property
     def decisions(self) -> int:
@@ -119,7 +111,7 @@ class Imagination:
         """Collect one iteration of experience."""
         config = self.learner.config
         env = ImaginedEnv(
-            self.world(),
+            frozen_prior(self.model),
             self.classifier,
             self.starts,
             num_envs=config.envs,
@@ -136,15 +128,6 @@ class Imagination:
             ft_denoising_steps=config.ft_denoising_steps,
             generator=torch_generator(6),
         )
-
-
-def learner_of(policy: DiffusionPolicy, config: PPOConfig) -> Learner:
-    """What ``wam.rl.finetune.make_learner`` makes; that module brings the simulator, which is not used."""
-    base, actor = copy.deepcopy(policy).eval().requires_grad_(False), copy.deepcopy(policy).eval()
-    critic = Critic(policy.cond_dim, config.critic_hidden, policy.standardizer)
-    fan_in_uniform_(critic, 3)
-    scaler = RewardScaler(config.reward_scaling_gamma, config.reward_clip)
-    return Learner(actor, base, critic.to(next(policy.parameters()).device), scaler, config)
 
 
 def peer_roll(ours: Imagination, dppo_model: Any, lumos_model: Any) -> Callable[[], None]:

@@ -3,7 +3,8 @@
 Run: ``OMP_NUM_THREADS=1 python -m benchmarks simulator [steps] [--official CALVIN_ENV [--assets DATA]]``.
 Times are CPU seconds of this process, so that other load on the machine does not count; the wall-clock rate
 is printed beside them. With `--official`, the folder of a checkout of calvin_env, that environment runs in
-turns with ours.
+turns with ours. With `--workers N`, a pool of N processes takes turns with a pool of one, by the clock: that
+needs N idle cores.
 """
 
 import argparse
@@ -18,11 +19,17 @@ from wam.sim import constants as c
 from wam.sim.backends import Table, make_table
 from wam.sim.config import SimConfig
 from wam.sim.env import PlayTableEnv
+from wam.sim.pool import SimPool
+from wam.sim.starts import sample_start
 
 BAR = 200.0
 """Rendered steps per second that one core must reach with both 64x64 cameras."""
-
-
+PLAIN_BAR = 1_100.0
+"""Steps per second without cameras."""
+CAMERA_BAR = 3.0
+"""Times the time of a step without cameras that both cameras may take at most."""
+WORKERS_BAR = 0.9
+"""Share of N times the rate of one worker that N workers must reach."""
 OFFICIAL_BAR = 7.0
 """Times the rate of calvin_env, with the same renderer and the same sizes of images, that ours must reach."""
 
@@ -106,6 +113,32 @@ def beside_official(calvin_env: str, assets: str | None, *, rounds: int = 6, ste
         table.close()
 
 
+def beside_one_worker(workers: int, *, turns: int = 7, steps: int = 30, tables: int = 4) -> None:
+    """Print the rate of a pool of so many workers and of one worker, with as many tables for each worker."""
+    counts = {"one": 1, "all": workers}
+    rng = np.random.default_rng(0)
+    starts = [sample_start(SimConfig(), rng) for _ in range(tables * workers)]
+    rates: dict[str, list[float]] = {name: [] for name in counts}
+    pools = {name: SimPool(SimConfig(), workers=count) for name, count in counts.items()}
+    for _ in range(turns):
+        for name, count in counts.items():
+            mine = tables * count
+            pools[name].reset(starts[:mine], render=True)
+            begin = time.perf_counter()
+            for _ in range(steps):
+                pools[name].step(rng.uniform(-1, 1, (mine, 7)), active=np.ones(mine, bool), render=True)
+            rates[name].append(steps * mine / (time.perf_counter() - begin))
+    for pool in pools.values():
+        pool.close()
+    gains = [many / one / workers for one, many in zip(rates["one"], rates["all"], strict=True)]
+    share, rate = statistics.median(gains), statistics.median(rates["all"])
+    verdict = "reaches" if share >= WORKERS_BAR else "MISSES"
+    print(
+        f"{workers} workers: {rate:.0f} steps/s by the clock, {share:.2f} of {workers} times one "
+        f"({min(gains):.2f} to {max(gains):.2f} over {turns} turns), {verdict} the bar of {WORKERS_BAR}"
+    )
+
+
 def main(steps: int) -> None:
     """Print the table."""
     env = PlayTableEnv(SimConfig())
@@ -123,8 +156,11 @@ def main(steps: int) -> None:
     print(f"  {'reset (world built anew)':28} {milliseconds(lambda: env.reset(seed=1), 30):6.1f} ms")
     print(f"  {'save':28} {milliseconds(env.save, 30):6.1f} ms")
     env.rendering = False
-    cpu, _ = drive(env, steps)
-    print(f"no cameras: {steps / cpu:.0f} steps per CPU second")
+    plain, _ = drive(env, steps)
+    verdict = "reaches" if steps / plain >= PLAIN_BAR else "MISSES"
+    print(f"no cameras: {steps / plain:.0f} steps per CPU second, {verdict} the bar of {PLAIN_BAR:.0f}")
+    verdict = "reaches" if (cpu - plain) / plain <= CAMERA_BAR else "MISSES"
+    print(f"cameras over the rest: {(cpu - plain) / plain:.1f}x, {verdict} the bar of {CAMERA_BAR:.0f}x")
 
 
 if __name__ == "__main__":
@@ -132,8 +168,11 @@ if __name__ == "__main__":
     parser.add_argument("steps", nargs="?", type=int, default=640)
     parser.add_argument("--official", help="folder of a checkout of calvin_env")
     parser.add_argument("--assets", help="its data folder, when it lies elsewhere")
+    parser.add_argument("--workers", type=int, help="compare a pool of so many processes with one")
     arguments = parser.parse_args()
-    if arguments.official:
+    if arguments.workers:
+        beside_one_worker(arguments.workers)
+    elif arguments.official:
         beside_official(arguments.official, arguments.assets)
     else:
         main(arguments.steps)

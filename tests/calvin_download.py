@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import yaml
 from calvin_folder import make_robot_obs
 from numpy.typing import NDArray
 
@@ -32,6 +33,14 @@ CHANGES = {
     "turn_on_led": {LED: 1.0},
     "turn_off_led": {LED: 0.0},
 }
+RECORDING = {
+    "cameras": {name: {"name": name, "fov": fov} for name, fov in (("static", 10), ("gripper", 75))},
+    "scene": {"name": "calvin_scene_D"},
+    "robot": {"euler_obs": True},
+    "env": {"_target_": "calvin_env.envs.play_table_env.PlayTableSimEnv", "seed": "${seed}", "use_egl": True},
+    "seed": 0,
+}
+"""In ``.hydra``: how it was recorded, interpolations and targets unresolved."""
 SUCCESS_FRAMES = 8
 """Frames at the end of a segment in which its task is solved."""
 
@@ -64,6 +73,8 @@ def write_download(root: Path, page: Download) -> Path:
         ("training", page.training_episodes),
     ):
         first = _write_split(root / split, page, episodes, first, rng)
+    scenes = {page.scene: [0, first - 2]}  # of both splits together, as there
+    np.save(root / "training/scene_info.npy", np.asarray(scenes), allow_pickle=True)
     return root
 
 
@@ -105,8 +116,9 @@ def _write_split(folder: Path, page: Download, episodes: int, first: int, rng: n
         robot_obs=np.concatenate(robots),
         scene_obs=np.concatenate(scenes),
         training=folder.name == "training",
-        scene_name=page.scene,
+        merged_config=RECORDING,
     )
+    (folder / ".hydra/config.yaml").write_text(yaml.safe_dump(RECORDING))
     shutil.copytree(folder / "lang_annotations", folder / LATER_FOLDER)
     return first
 

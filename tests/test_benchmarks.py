@@ -3,15 +3,18 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from wam.episodes.ingest_plan import duration
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import data_path, measure, ppo, world_model  # noqa: E402 - a folder beside the package
+from benchmarks import data_path, ingest, measure, ppo, world_model  # noqa: E402 - a folder beside the package
 from benchmarks.peers import use_folder  # noqa: E402
 
 
@@ -67,6 +70,17 @@ def test_the_data_path_runs_at_toy_size(tmp_path):
     rows = data_path.measure(args, tmp_path)
     assert [row.against for row in rows] == ["zarr-python", *2 * ["memcpy of the same windows"]]
     assert all(row.ratio > 0 for row in rows)
+
+
+@pytest.mark.slow
+def test_packing_is_measured_and_extrapolated(tmp_path):
+    (tmp_path / "scratch").mkdir()
+    found = ingest.measure(tmp_path / "scratch", files=40, distinct=4, workers=1)
+    assert found.frames == 40
+    assert found.raw_bytes > found.packed_bytes > 40 * 1_000
+    page = ingest.save(replace(found, seconds=4.0), tmp_path).read_text()
+    assert "Measured: 40 files" in page
+    assert f"Extrapolated to 611,099 frames, not measured: {duration(61_109.9)} with 1 workers" in page
 
 
 def test_fine_tuning_runs_at_toy_size():

@@ -47,7 +47,7 @@ def test_kedro_finds_this_command() -> None:
 def test_two_nodes_at_once_by_default(options: Any, environment: str) -> None:
     seen = options("--env", environment)
     assert seen["runner"] == "wam.runner.ConcurrentRunner"
-    assert seen["runner_params"] == {"max_workers": 2}
+    assert seen["runner_params"] == {"max_workers": 2, "companions": environment == "base"}
 
 
 @pytest.mark.parametrize("environment", ["gpu", "paper", "test"])
@@ -61,7 +61,8 @@ def test_a_named_runner_wins(options: Any) -> None:
 
 
 def test_runner_params_win(options: Any) -> None:
-    assert options("--runner-params", "max_workers=3")["runner_params"] == {"max_workers": 3}
+    seen = options("--runner-params", "max_workers=3")["runner_params"]
+    assert seen == {"max_workers": 3, "companions": True}
 
 
 def test_other_options_arrive_as_they_do_at_kedros_command(options: Any) -> None:
@@ -76,9 +77,15 @@ def test_other_options_arrive_as_they_do_at_kedros_command(options: Any) -> None
     assert seen["params"] == {"seed": 3}
 
 
-@pytest.mark.parametrize(("pipelines", "kept"), [("ablation", True), ("world_model", False)])
-def test_an_ablation_keeps_what_is_finished(options: Any, pipelines: str, kept: bool) -> None:
-    assert options("--pipelines", pipelines)["only_missing_outputs"] is kept
+def test_the_older_spelling_arrives(options: Any) -> None:
+    seen = options("--pipeline=world_model")
+    assert (seen["pipeline"], seen["runner"]) == ("world_model", "wam.runner.ConcurrentRunner")
+
+
+@pytest.mark.parametrize("spelling", ["--pipelines", "--pipeline"])
+@pytest.mark.parametrize(("pipeline", "kept"), [("ablation", True), ("world_model", False)])
+def test_an_ablation_keeps_what_is_finished(options: Any, spelling: str, pipeline: str, kept: bool) -> None:
+    assert options(spelling, pipeline)["only_missing_outputs"] is kept
 
 
 def test_the_environment_variable_counts(monkeypatch: pytest.MonkeyPatch) -> None:

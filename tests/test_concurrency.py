@@ -17,6 +17,7 @@ from wam.pipelines.behavior_cloning.nodes import clone_control
 from wam.pipelines.pages import ComputeConfig, TaskRow
 from wam.policy.config import CloningConfig, DiffusionConfig
 from wam.runner import ConcurrentRunner
+from wam.training.companion import apart
 from wam.training.config import OptimizerConfig
 
 TASKS = ("open_drawer", "turn_on_led", "close_drawer", "turn_off_led")
@@ -52,7 +53,7 @@ def pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                clone_control,
+                apart(clone_control),
                 ["features", "segments", f"params:task.{task}", *shared, "work_dir"],
                 [f"{task}.policy", f"{task}.raw_policy", f"{task}.curves"],
                 name=f"clone_{task}",
@@ -106,5 +107,6 @@ def test_two_at_once_make_what_one_after_another_makes(
     monkeypatch.setattr("wam.runner.available_workers", lambda: 2)
     one = digests(tmp_path / "one", SequentialRunner())
     two = digests(tmp_path / "two", ConcurrentRunner(max_workers=2))
-    assert one == two
+    apart_ = digests(tmp_path / "apart", ConcurrentRunner(max_workers=2, companions=True))
+    assert one == two == apart_
     assert len({one[f"{task}.policy"] for task in TASKS}) == len(TASKS)

@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 from copy import deepcopy
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from kedro.io import DataCatalog
 from kedro.validation import ParameterValidationError
 from kedro.validation.parameter_validator import ParameterValidator
 
-from wam.contracts import config_from_dict
+from wam.contracts import config_from_dict, merged
 from wam.datasets import ArtefactDataset, LineageDataset, WorkDirDataset
-from wam.hooks.ablation import _check_world_models
+from wam.hooks.ablation import _check_world_models, check_cell
 from wam.hooks.run_environment import CONFIGURED, unread
 from wam.pipeline_registry import register_pipelines
 from wam.pipelines.ablation.table import AblationTable, cell_pages
@@ -99,6 +100,30 @@ def test_every_artefact_has_an_entry(environment: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_layers_form_no_cycle(tmp_path: Path) -> None:
+    """Kedro-Viz draws no layer at all if one lies both before and behind another."""
+    catalog = DataCatalog.from_config(load("base", data_root=str(tmp_path))["catalog"])
+
+    @cache
+    def layer_of(name: str) -> str | None:
+        metadata = None if name.startswith("params:") else getattr(catalog.get(name), "metadata", None)
+        return metadata["kedro-viz"]["layer"] if metadata else None
+
+    for pipeline in register_pipelines().values():
+        before: dict[str, set[str]] = {}  # a layer, and those its artefacts are made from
+        of_ancestors: dict[str, set[str]] = {}
+        for node in pipeline.nodes:  # in the order of data
+            layers = {layer_of(name) for name in node.inputs}.union(
+                *(of_ancestors.get(name, set()) for name in node.inputs)
+            )
+            for name in node.outputs:
+                of_ancestors[name] = {layer for layer in layers if layer}
+                if layer := layer_of(name):
+                    before.setdefault(layer, set()).update(of_ancestors[name] - {layer})
+        list(TopologicalSorter(before).static_order())
+
+
+@pytest.mark.slow
 def test_no_two_artefacts_share_a_place(tmp_path: Path) -> None:
     catalog = DataCatalog.from_config(load("base", data_root=str(tmp_path))["catalog"])
     names = [
@@ -153,6 +178,13 @@ def test_steps_that_do_not_fit_are_refused() -> None:
         check_pages(pages_of("smoke", ppo={"imagine_steps": 7}))
 
 
+def test_an_unknown_task_and_another_rows_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"unknown task 'opn_drawer'; did you mean 'open_drawer'"):
+        check_pages(pages_of("smoke", tasks={"open_drawer": {"name": "opn_drawer"}}))
+    with pytest.raises(ValueError, match=r"set tasks\.open_drawer\.name to open_drawer"):
+        check_pages(pages_of("smoke", tasks={"open_drawer": {"name": "close_drawer"}}))
+
+
 def test_more_starts_than_play_collects_are_refused() -> None:
     with pytest.raises(ValueError, match=r"selection.test_starts 30 is above play.test_starts"):
         check_pages(pages_of("smoke", selection={"test_starts": 30}))
@@ -179,6 +211,24 @@ def test_nor_are_those_of_an_ablations_refined_rows() -> None:
         pages = cell_pages(table, parameters)
         with pytest.raises(ValueError, match="by world model blind-s1") if ppo else nullcontext():
             _check_world_models(table, pages, parameters)
+
+
+@pytest.mark.parametrize(
+    ("changes", "refined", "message"),
+    [
+        ({}, True, None),
+        ({"ppo": {"imagine_steps": 7}}, True, "imagine_steps 7 is not a multiple"),
+        ({"ppo": {"imagine_steps": 7}}, False, None),
+        ({"policy": {"denoising_steps": 4}}, True, "ppo.ft_denoising_steps 10 is above"),
+        ({"behavior_cloning": {"demonstrations": 3}}, False, "demonstrations 3 is above selection.demos 2"),
+    ],
+)
+def test_a_cell_that_would_fail_late_is_refused(
+    changes: dict[str, Any], refined: bool, message: str | None
+) -> None:
+    pages = merged(parameters_of("smoke"), changes)
+    with pytest.raises(ValueError, match=message) if message else nullcontext():
+        check_cell(pages, refined=refined)
 
 
 def test_world_models_differ_in_the_head_alone() -> None:

@@ -1,6 +1,7 @@
 """The whole chain at toy size, as a newcomer runs it, and what a user may do next."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -146,6 +147,19 @@ def test_diagnostics_come_before_ppo_and_never_touch_held_out_starts(
         keys = {row[0] for row in database.execute("select distinct key from metrics")}
     assert {"calibration_metrics/calibration_gap", "ppo_metrics/calibration_doubted"} <= keys
     assert {"wam/probe_metrics/drawer_error_cm", "wam/calibration_summary/trusted"} <= keys
+
+
+def test_every_logged_metric_is_described(place: Path, everything: dict[str, Any]) -> None:
+    """By its name in ``docs/metrics.md``; there ``<word>`` stands for any and ``...`` for what follows."""
+    assert everything
+    names = re.findall(r"`([^`]+)`", (ROOT / "docs/metrics.md").read_text())
+    names += [name.rsplit("/", 1)[-1] for name in names if "..." not in name]
+    patterns = [re.sub(r"<\w+>", r"\\w+", re.escape(name).replace(re.escape("..."), ".+")) for name in names]
+    with sqlite3.connect(place / "mlflow.db") as database:
+        logged = {row[0] for row in database.execute("select distinct key from metrics")}
+    for key in sorted(logged):
+        stage, name = key.split("/")[-2:]
+        assert any(re.fullmatch(one, full) for one in patterns for full in (name, f"{stage}/{name}")), key
 
 
 def test_lineage_is_logged_and_nothing_is_copied(place: Path, everything: dict[str, Any]) -> None:

@@ -10,6 +10,10 @@ from test_configuration import ENVIRONMENTS, ROOT, pages_of
 from wam.contracts import config_to_dict
 from wam.pipelines.pages import check_pages
 from wam.pipelines.world_model.differences import differing_settings, settings_markdown
+from wam.policy.critic import Critic
+from wam.policy.diffusion import DiffusionPolicy
+from wam.reward.classifier import RewardClassifier
+from wam.world_model.model import WorldModel
 
 FIDELITY = (ROOT / "docs/fidelity.md").read_text()
 ACTION_COEF = ("world_model.losses.action_coef", 1000.0, 0.0)
@@ -129,3 +133,100 @@ def test_every_published_value_names_its_source(path: Path) -> None:
 
 
 OWN_PAGES = ("parameters.yml", "parameters_reporting.yml", "parameters_diagnostics.yml")
+
+
+PUBLISHED: dict[str, Any] = {
+    "world_model.encoder.cnn_depth": 48,
+    "world_model.rssm.deter": 1024,
+    "world_model.rssm.stoch_dim": 32,
+    "world_model.rssm.stoch_classes": 32,
+    "world_model.rssm.hidden": 1000,
+    "world_model.inverse_dynamics.input": "embed",
+    "world_model.inverse_dynamics.error": "l1",
+    "world_model.losses.kl_coef": 3.0,
+    "world_model.losses.kl_balance": 0.8,
+    "world_model.losses.image_coef": 1.0,
+    "world_model.losses.proprio_coef": 0.0,
+    "world_model_training.steps": 230_000,
+    "world_model_training.batch": 500,
+    "world_model_training.sequence_steps": 50,
+    "world_model_training.decode_fraction": 1.0,
+    "world_model_training.reset_probability": 0.01,
+    "world_model_training.optimizer.learning_rate": 3e-4,
+    "world_model_training.optimizer.schedule": "constant",
+    "world_model_training.optimizer.warmup_steps": 0,
+    "world_model_training.optimizer.weight_decay": 0.05,
+    "world_model_training.optimizer.betas": (0.9, 0.999),
+    "world_model_training.optimizer.eps": 1e-5,
+    "world_model_training.optimizer.grad_clip_norm": 100.0,
+    "open_loop.sequences": 100,
+    "open_loop.steps": 50,
+    "open_loop.context_frames": 1,
+    "selection.demos": 50,
+    "policy.hidden": 512,
+    "policy.denoising_steps": 20,
+    "policy.horizon_steps": 4,
+    "policy.act_steps": 4,
+    "policy.min_sampling_std": 0.1,
+    "policy.deterministic_std": 1e-3,
+    "policy.noise_clip": 3.0,
+    "behavior_cloning.epochs": 5000,
+    "behavior_cloning.batch": 256,
+    "behavior_cloning.ema_decay": 0.995,
+    "behavior_cloning.optimizer.learning_rate": 1e-4,
+    "behavior_cloning.optimizer.final_learning_rate": 1e-5,
+    "behavior_cloning.optimizer.weight_decay": 1e-6,
+    "rewards.negatives": 10,
+    "classifier.encoder_hidden": 1024,
+    "classifier.embed_dim": 256,
+    "classifier.head_hidden": 1024,
+    "classifier.temperature": 0.5,
+    "classifier.cross_entropy_coef": 0.5,
+    "classifier_training.epochs": 100,
+    "classifier_training.batch": 32,
+    "classifier_training.optimizer.learning_rate": 1e-6,
+    "imagination_starts.scenes": 200,
+    "ppo.envs": 50,
+    "ppo.imagine_steps": 72,
+    "ppo.actor_learning_rate": 1e-5,
+    "ppo.critic_learning_rate": 1e-3,
+    "ppo.weight_decay": 0.0,
+    "ppo.grad_clip_norm": None,
+    "ppo.gamma": 0.999,
+    "ppo.gae_lambda": 0.95,
+    "ppo.reward_scaling_gamma": 0.99,
+    "ppo.reward_clip": 10.0,
+    "ppo.update_epochs": 10,
+    "ppo.minibatch": 7500,
+    "ppo.value_coef": 0.5,
+    "ppo.target_kl": 1.0,
+    "ppo.ft_denoising_steps": 10,
+    "ppo.gamma_denoising": 0.99,
+    "ppo.min_logprob_std": 0.1,
+    "ppo.logprob_clamp": (-5.0, 2.0),
+    "ppo.clip_coef": 0.01,
+    "ppo.clip_base": 0.001,
+    "ppo.clip_rate": 3.0,
+    "ppo.bc_coef": 0.025,
+    "evaluation.max_steps": 72,
+}
+"""As WAM or DiWA published them (docs/published.md), whatever the comment in ``conf/paper`` says."""
+
+
+def test_published_values_are_in_force() -> None:
+    pages = pages_of("paper")
+    found = {name: lookup(pages, name) for name in PUBLISHED}
+    assert {name: tuple(x) if isinstance(x, list) else x for name, x in found.items()} == PUBLISHED
+
+
+@pytest.mark.slow
+def test_the_configuration_has_the_published_numbers_of_parameters() -> None:
+    pages = pages_of("paper")
+    page, _ = pages["world_models"]["diwa"].applied(pages["world_model"], pages["world_model_training"])
+    model = WorldModel(page)
+    policy = DiffusionPolicy(model.feat_dim, pages["policy"])
+    critic = Critic(model.feat_dim, pages["ppo"].critic_hidden)
+    classifier = RewardClassifier(model.feat_dim, pages["classifier"])
+    networks = (model, policy, critic, classifier)
+    sizes = [sum(p.numel() for p in network.parameters()) for network in networks]
+    assert sizes == [39_901_078, 1_612_364, 656_385, 2_625_794]

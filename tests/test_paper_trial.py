@@ -1,7 +1,7 @@
 """The environment ``paper`` from end to end, on a folder laid out as the download, stopped after two steps.
 
-Everything that shapes the method is as ``conf/paper`` says; only sizes are cut down, the play table stands in
-for CALVIN's assets, and labels are taken from the recording, because the folder's motions are made up.
+Everything that shapes the method is as ``conf/paper`` says; only sizes are cut down, our play table stands in
+for the official one, and labels are taken from the recording, because the folder's motions are made up.
 """
 
 import json
@@ -20,7 +20,13 @@ pytestmark = pytest.mark.slow
 
 SIZES: dict[str, Any] = {
     "compute": {"device": "cpu", "workers": 1, "in_process": True, "stop_after": STEPS},
-    "simulator": {"assets": "primitives", "image_size_static": 72, "image_size_gripper": 66},
+    "simulator": {
+        "backend": "own",
+        "renderer": "tiny",
+        "assets": "primitives",
+        "image_size_static": 72,
+        "image_size_gripper": 66,
+    },
     "selection": {"demos": 1},
     "rewards": {"label_source": "recorded"},
     "near_misses": {"held_out_starts": 1},

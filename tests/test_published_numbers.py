@@ -20,8 +20,8 @@ from wam.reward.classifier import RewardClassifier
 from wam.reward.config import ClassifierConfig
 from wam.reward.losses import supervised_contrastive
 from wam.rl.config import PPOConfig
-from wam.rl.finetune import make_learner
-from wam.rl.practice import Imagination
+from wam.rl.imagined_practice import Imagination
+from wam.rl.update import make_learner
 from wam.training.config import OptimizerConfig
 from wam.training.loop import train
 from wam.training.optim import cycle_rate_at, learning_rate_at
@@ -276,7 +276,7 @@ def test_policies_and_imagination_begin_alike_on_other_features() -> None:
         practice = Imagination(_Still(), _classifier(), starts, policy.sees)
         env = practice.environment(page, policy.config.act_steps, seed=3, iteration=1)
         rows = env._draw(6)
-        batches = [objective._batch(n).tolist() for n in range(4)]
+        batches = [objective.passes.rows(n).tolist() for n in range(4)]
         weights = [p.tolist() for net in (policy, learner.critic) for p in net.parameters()]
         seen.append({"batches": batches, "weights": weights, "starts": rows.tolist()})
     assert seen[0] == seen[1]

@@ -23,7 +23,7 @@ from wam.sim.starts import sample_start
 from wam.world_model.featurize import features_by_row, featurize_episodes
 from wam.world_model.featurize_pieces import featurize_store
 
-pytest.importorskip("ray", reason="Ray is not installed: pip install 'wam[ray]'")
+pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[ray]'")
 pytestmark = pytest.mark.slow
 
 SIM = SimConfig()

@@ -26,8 +26,9 @@ def run(**options: Any) -> Any:
         nodes = concurrent_nodes(options["conf_source"], options["env"])
         if nodes > 1:
             options["runner"] = "wam.runner.ConcurrentRunner"
-            options["runner_params"] = {"max_workers": nodes, **options["runner_params"]}
-    if options["pipelines"] == ["ablation"]:
+            page = {"max_workers": nodes, "companions": companions(options["conf_source"], options["env"])}
+            options["runner_params"] = page | options["runner_params"]
+    if (options["pipelines"] or [options["pipeline"]]) == ["ablation"]:
         options["only_missing_outputs"] = True  # a night's work is not repeated by typing its command again
     assert kedro_run.callback is not None
     return kedro_run.callback(**options)
@@ -49,6 +50,22 @@ def concurrent_nodes(conf_source: str | None, env: str | None) -> int:
             f"concurrent_nodes in globals.yml is {nodes!r}; it must be a whole number above 0"
         )
     return nodes
+
+
+def companions(conf_source: str | None, env: str | None) -> bool:
+    """Whether nodes of many small steps have a process beside their thread in an environment.
+
+    Args:
+        conf_source: As :func:`concurrent_nodes`.
+        env: As there.
+
+    Raises:
+        click.ClickException: If it is neither true nor false.
+    """
+    chosen = _globals(conf_source, env).get("companions", False)
+    if not isinstance(chosen, bool):
+        raise click.ClickException(f"companions in globals.yml is {chosen!r}; it must be true or false")
+    return chosen
 
 
 @cli.command(name="prune")

@@ -13,7 +13,7 @@ Time, drawn once::
     is_first[t]    = frame t starts an episode
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, dataclass_transform
 
 from pydantic import ConfigDict, Field, TypeAdapter
@@ -30,7 +30,6 @@ PREV_ACTION: Final = "prev_action"
 IS_FIRST: Final = "is_first"
 ROBOT_OBS: Final = "robot_obs"
 SCENE_STATE: Final = "scene_state"
-FRAME_ID: Final = "frame_id"
 
 IMAGE_SIZE: Final = 64
 """Height and width in pixels of what the world model sees; fixed by the published convolutions."""
@@ -98,6 +97,15 @@ def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
         deeper = isinstance(value, Mapping) and isinstance(both.get(key), Mapping)
         both[key] = merged(both[key], value) if deeper else value
     return both
+
+
+def dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and leaves of nested plain values; lists stay whole."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def config_from_dict(cls: type[_T], values: Mapping[str, Any]) -> _T:

@@ -1,7 +1,8 @@
 """Kedro's ThreadRunner, made to share a machine between nodes, to start with what takes longest, and to stop.
 
 Small models gain nothing from a second thread inside an operation, but two of them side by side, one thread
-each, do nearly twice the work: torch lets go of Python's lock while it computes.
+each, do nearly twice the work: torch lets go of Python's lock while it computes. Where operations are too
+short for that, a thread has a companion process.
 """
 
 import heapq
@@ -23,6 +24,7 @@ from pluggy import PluginManager
 
 from wam.parallel.map import available_workers
 from wam.parallel.stop import allow_work, request_stop
+from wam.training.companion import Companion, accompany
 from wam.training.memory import keep_freed_memory
 
 
@@ -40,16 +42,18 @@ class ConcurrentRunner(ThreadRunner):
     Args:
         max_workers: Nodes at once; each gets an equal share of the cores for torch's operations.
         is_async: Not supported, as in ``ThreadRunner``.
+        companions: Give each thread a process for the nodes that ask for one (``training.companion``).
     """
 
-    def __init__(self, max_workers: int = 2, is_async: bool = False) -> None:
+    def __init__(self, max_workers: int = 2, is_async: bool = False, *, companions: bool = False) -> None:
         super().__init__(max_workers=max_workers, is_async=is_async)
         self.nodes_at_once: Final = max_workers
+        self.companions: Final = companions
         self._chain: dict[Node, int] = {}
 
     def _get_executor(self, max_workers: int) -> Executor:
         threads = max(1, available_workers() // self.nodes_at_once)
-        return _NodeExecutor(max_workers, threads, self._rank)
+        return _NodeExecutor(max_workers, threads, self._rank, companions=self.companions)
 
     def _rank(self, node: Node) -> tuple[int, str]:
         return -self._chain[node], node.name
@@ -89,14 +93,22 @@ def chain_lengths(pipeline: Pipeline) -> dict[Node, int]:
 class _NodeExecutor(ThreadPoolExecutor):
     """Threads that take the waiting task of lowest rank, and that drop all tasks when their user fails."""
 
-    def __init__(self, max_workers: int, torch_threads: int, rank: Callable[[Node], Any]) -> None:
-        # torch keeps the number of its threads for each thread apart
-        super().__init__(max_workers, "node", torch.set_num_threads, (torch_threads,))
+    def __init__(
+        self, max_workers: int, torch_threads: int, rank: Callable[[Node], Any], *, companions: bool
+    ) -> None:
+        super().__init__(max_workers, "node", self._prepare_thread, (torch_threads, companions))
+        self._companions: list[Companion] = []
         self._rank = rank
         self._order = itertools.count()
         self._guard = threading.Lock()
         self._waiting: list[tuple[Any, int, Future[Any], Task]] = []
         self._failed = False
+
+    def _prepare_thread(self, torch_threads: int, companions: bool) -> None:
+        torch.set_num_threads(torch_threads)  # torch keeps their number for each thread apart
+        if companions:
+            self._companions.append(Companion(row=len(self._companions)))
+            accompany(self._companions[-1])
 
     def submit(self, task: Task, /) -> "Future[Any]":  # type: ignore[override]
         future: Future[Any] = Future()
@@ -124,3 +136,5 @@ class _NodeExecutor(ThreadPoolExecutor):
         if kind is not None:
             request_stop()
         self.shutdown(wait=True, cancel_futures=kind is not None)
+        for companion in self._companions:
+            companion.close()

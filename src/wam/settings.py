@@ -26,6 +26,7 @@ from kedro_viz.integrations.kedro.hooks import DatasetStatsHook  # noqa: E402
 
 from wam.hooks import (  # noqa: E402
     AblationHooks,
+    ComparisonHooks,
     FreshnessHooks,
     MlflowCellHooks,
     MlflowRunHooks,
@@ -56,6 +57,7 @@ HOOKS: Final = (
     WorkflowHooks(),
     ProvenanceHooks(),
     ProgressHooks(),
+    ComparisonHooks(),
     FreshnessHooks(),
     RunEnvironmentHooks(),
     AblationHooks(),

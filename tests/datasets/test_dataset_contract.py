@@ -153,6 +153,24 @@ def test_failed_save_leaves_nothing(make: Make, tmp_path: Path, monkeypatch: pyt
     assert not any(path.is_file() for path in (tmp_path / "catalog").rglob("*"))
 
 
+def test_a_save_that_fails_late_takes_nothing_away(
+    case: Case, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value, dataset = case.first(tmp_path), make()
+    wanted = expected(case, value)
+
+    def full(*_: object) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset, "_digest", full)
+        with pytest.raises(DatasetError, match="disk full"):
+            dataset.save(value)
+    assert not dataset.exists()
+    make().save(value)  # a folder that took hours to make is still there
+    assert case.view(make().load()) == wanted
+
+
 def test_digest_tells_contents_apart(case: Case, make: Make, tmp_path: Path) -> None:
     make("v1").save(case.first(tmp_path))
     make("v2").save(case.first(tmp_path / "again"))
@@ -187,6 +205,22 @@ def test_a_plain_file_in_the_way_is_named(make: Make, tmp_path: Path) -> None:
     (tmp_path / "catalog/entry").write_text("unversioned")
     with pytest.raises(DatasetError, match=r"versions need a folder|already exists"):
         make().save({})
+
+
+def test_an_entry_without_versions_replaces_files_but_no_folder(
+    case: Case, make: Make, tmp_path: Path
+) -> None:
+    make(None).save(case.first(tmp_path))
+    kept, second = case.view(make(None).load()), case.second(tmp_path)
+    if (tmp_path / "catalog/entry").is_file():
+        assert make(None).obstacle() is None
+        make(None).save(second)
+        assert case.view(make(None).load()) != kept
+    else:
+        with pytest.raises(DatasetError, match="replaces no folder"):
+            make(None).save(second)
+        assert case.view(make(None).load()) == kept
+        assert not isinstance(second, Path) or second.is_dir()
 
 
 def test_describes_and_pickles(make: Make) -> None:

@@ -2,29 +2,14 @@
 
 import numpy as np
 import pytest
+from toy_world import tiny_world_model
 
 from wam.episodes.store import Episodes
-from wam.world_model.config import (
-    DecoderConfig,
-    EncoderConfig,
-    InverseDynamicsConfig,
-    LossConfig,
-    RSSMConfig,
-    WorldModelConfig,
-)
-from wam.world_model.model import WorldModel
 
 
 @pytest.fixture(scope="session")
 def world_model():
-    config = WorldModelConfig(
-        encoder=EncoderConfig(cnn_depth=2),
-        rssm=RSSMConfig(deter=16, stoch_dim=4, stoch_classes=4, hidden=16),
-        decoder=DecoderConfig(cnn_depth=2),
-        inverse_dynamics=InverseDynamicsConfig(hidden=(8,)),
-        losses=LossConfig(kl_coef=1.0, action_coef=0.0),
-    )
-    return WorldModel(config).eval().requires_grad_(False)
+    return tiny_world_model()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from wam.demonstrations.failures import (
     KINDS,
     NearMissConfig,
     attempt_starts,
-    concatenate_blocks,
     read_attempts,
     record_attempts,
     undecidable_kinds,
@@ -18,9 +17,15 @@ PAGE = NearMissConfig(seed=3, train_starts=1, held_out_starts=1)
 TASKS = ("open_drawer", "turn_on_led")
 
 
+def recorded(workers):
+    """All blocks as one mapping of arrays."""
+    blocks = list(record_attempts(SimConfig(), PAGE, workers=workers, tasks=TASKS))
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
 @pytest.fixture(scope="module")
 def arrays():
-    return concatenate_blocks(list(record_attempts(SimConfig(), PAGE, workers=1, tasks=TASKS)))
+    return recorded(workers=1)
 
 
 @pytest.mark.slow
@@ -55,7 +60,7 @@ def test_actions_are_those_of_the_measured_poses(arrays):
 
 @pytest.mark.slow
 def test_it_repeats_for_any_number_of_workers(arrays):
-    again = concatenate_blocks(list(record_attempts(SimConfig(), PAGE, workers=2, tasks=TASKS)))
+    again = recorded(workers=2)
     for name, values in arrays.items():
         np.testing.assert_array_equal(values, again[name], err_msg=name)
 

@@ -92,8 +92,10 @@ def test_a_training_set_is_balanced_and_repeats(world_model, demos):
     assert (~whole.label).sum() == 3 * 2 * 6
     again = training_set(parts, seed=1, negatives=3)
     np.testing.assert_array_equal(whole.feat, again.feat)
-    assert set(whole.real_only.kind) == {REAL}
-    assert np.isfinite(whole.real_only.proprio).all()
+    real = whole.kind == REAL
+    assert set(whole.kind) == {REAL, IMAGINED}
+    assert np.isfinite(whole.proprio[real]).all()
+    assert np.isnan(whole.proprio[~real]).all(), "an imagined frame has no measured arm"
 
 
 def test_a_training_set_needs_both_labels():

@@ -66,7 +66,7 @@ def test_a_sound_folder_is_described(download: Path) -> None:
     assert (found.frames, found.episodes, found.missing, found.stray) == (96, 1, 0, 1)
     assert found.segments == len(TASK_NAMES) + 1
     assert [defect.split(" belong")[0] for defect in found.defects] == ["1 frame files"]
-    assert load_scenes(download / "training") == {"calvin_scene_D": (97, 192)}
+    assert load_scenes(download / "training") == {"calvin_scene_D": (0, 192)}, "of both splits together"
     assert load_scenes(download / "validation") == {}
 
 

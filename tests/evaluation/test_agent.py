@@ -1,20 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from toy_world import tiny_world_model
 
 from wam.episodes.proprio import proprio_from_robot_obs
 from wam.evaluation.agent import RandomAgent, StateAgent, WorldModelAgent
 from wam.evaluation.rollout import make_evaluator, rollout
-from wam.sim.pool import SimFrames
-from wam.world_model.config import (
-    DecoderConfig,
-    EncoderConfig,
-    InverseDynamicsConfig,
-    LossConfig,
-    RSSMConfig,
-    WorldModelConfig,
-)
-from wam.world_model.model import WorldModel
+from wam.sim.frames import SimFrames
 
 
 class FeaturePolicy:
@@ -30,14 +22,7 @@ class FeaturePolicy:
 
 @pytest.fixture
 def world_model():
-    config = WorldModelConfig(
-        encoder=EncoderConfig(cnn_depth=2),
-        rssm=RSSMConfig(deter=16, stoch_dim=4, stoch_classes=4, hidden=16),
-        decoder=DecoderConfig(cnn_depth=2),
-        inverse_dynamics=InverseDynamicsConfig(hidden=(8,)),
-        losses=LossConfig(kl_coef=1.0, action_coef=0.0),
-    )
-    return WorldModel(config).eval().requires_grad_(False)
+    return tiny_world_model()
 
 
 def make_frames(rng, count):
@@ -111,11 +96,10 @@ def test_the_filter_is_the_models_own(world_model):
     agent.reset(frames[0])
     generator, state = agent._generator.clone_state(), agent._filter.state
     agent.observe(frames[1], action, np.ones(2, np.bool_))
-    batch = agent._filter.batch(frames[1], np.arange(2))
-    expected = world_model.observe_step(
-        *batch.values(), torch.from_numpy(action), torch.zeros(2, dtype=torch.bool), state, generator
-    )
-    torch.testing.assert_close(agent.feat, expected.feat)
+    embed = world_model.embed(agent._filter.batch(frames[1], np.arange(2)))[:, None]
+    goes_on = torch.zeros(2, 1, dtype=torch.bool)
+    expected = world_model.observe(embed, torch.from_numpy(action)[:, None], goes_on, state, generator)
+    torch.testing.assert_close(agent.feat, expected.feat[:, 0])
 
 
 def test_frames_without_pictures_are_refused(world_model):

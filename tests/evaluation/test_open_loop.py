@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from toy_world import tiny_world_model, toy_episodes
 
+from wam.evaluation import open_loop
 from wam.evaluation.open_loop import choose_sequences, open_loop_quality
 
 EPISODES = toy_episodes()
@@ -53,6 +54,15 @@ def test_shown_frames_are_the_recorded_ones_of_the_steps(model):
     assert quality.imagined.shape == quality.real.shape == (2, 8, 64, 128, 3)
     assert quality.beside(1).shape == (8, 128, 128, 3)
     assert quality.strip(0, every=3).shape == (128, 3 * 128, 3)
+
+
+@pytest.mark.parametrize(("shown", "kept"), [(0, 0), (3, 3), (9, 4)])
+def test_as_many_sequences_are_shown_as_asked_for_also_none(model, shown, kept, monkeypatch):
+    monkeypatch.setattr(open_loop, "BATCH", 2)
+    quality = measure(model, sequences=4, steps=2, shown=shown)
+    assert quality.imagined.shape == quality.real.shape == (kept, 2, 64, 128, 3)
+    rows = EPISODES.row_of(quality.frame_id)[:kept, None] + 1 + np.arange(2)
+    np.testing.assert_array_equal(quality.real[..., :64, :], EPISODES.image_static[rows])
 
 
 def test_imagination_sees_no_frame_after_the_context(model):

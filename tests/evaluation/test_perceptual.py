@@ -1,5 +1,8 @@
 """LPIPS and FVD with weight files of the right names and shapes and random values, and their arithmetic."""
 
+import importlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +14,9 @@ from wam.evaluation.lpips import CHANNELS, AlexNetFeatures, Lpips
 from wam.evaluation.open_loop import open_loop_quality
 from wam.evaluation.perceptual import PerceptualConfig, PerceptualScores, frechet_distance
 from wam.evaluation.weight_files import WeightFile, WeightFileError, load_weights, sha256_of
+
+LPIPS_HEADS = "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0"
+"""Digest of LPIPS 0.1's linear layers for AlexNet, which TorchMetrics brings along."""
 
 
 def saved(path, weights) -> WeightFile:
@@ -123,6 +129,13 @@ def test_open_loop_has_lpips_where_its_files_are(alexnet):
     assert with_it["psnr_mean"] == without["psnr_mean"]
 
 
+def test_half_of_lpips_is_refused(alexnet):
+    with pytest.raises(ValueError, match="name lpips_heads as well"):
+        PerceptualConfig(lpips_network=alexnet[0])
+    with pytest.raises(ValueError, match="name lpips_network as well"):
+        PerceptualConfig(lpips_heads=alexnet[1])
+
+
 def test_fvd_is_the_mean_of_the_cameras():
     scores = PerceptualScores(PerceptualConfig(), "cpu")
     rng = np.random.default_rng(1)
@@ -132,3 +145,27 @@ def test_fvd_is_the_mean_of_the_cameras():
     scores._logits = {key: [value[:8], value[8:]] for key, value in parts.items()}
     pairs = [frechet_distance(parts["predicted", c], parts["recorded", c]) for c in "ab"]
     assert scores.summary() == {"fvd": pytest.approx(np.mean(pairs))}
+
+
+def test_lpips_is_torchmetrics_with_the_published_heads(monkeypatch, tmp_path):
+    """A second public implementation and LPIPS's own heads; AlexNet is random on both sides."""
+    theirs = importlib.import_module("torchmetrics.functional.image.lpips")
+    torch.manual_seed(1)
+    network = AlexNetFeatures()
+    monkeypatch.setattr(theirs, "_get_tv_model_features", lambda *_: network.features)
+    reference = theirs._LPIPS(net="alex", pnet_rand=True)
+    path = Path(theirs.__file__).parent / "lpips_models/alex.pth"
+    heads = WeightFile(path=str(path), sha256=LPIPS_HEADS)
+    measure = Lpips(saved(tmp_path / "alexnet.pth", network.state_dict()), heads)
+    one, other = images(3, 3), images(3, 4)
+    expected = reference(one, other).flatten()
+    assert expected.min() > 0
+    torch.testing.assert_close(measure(one, other), expected, rtol=1e-3, atol=0)
+
+
+def test_frechet_distance_is_torchmetrics():
+    theirs = importlib.import_module("torchmetrics.image.fid")
+    rng = np.random.default_rng(2)
+    sets = [rng.normal(size=(60, 12)) @ rng.normal(size=(12, 12)) + shift for shift in (0.0, 0.5)]
+    moments = [torch.from_numpy(x) for s in sets for x in (s.mean(axis=0), np.cov(s, rowvar=False))]
+    assert frechet_distance(*sets) == pytest.approx(theirs._compute_fid(*moments).item(), rel=1e-6)

@@ -12,7 +12,6 @@ from wam.evaluation.video import (
     clip_bytes,
     enlarge,
     strip_bytes,
-    to_uint8,
 )
 
 
@@ -73,8 +72,3 @@ def test_strips_need_rows_of_one_shape():
 def test_enlarging_repeats_pixels():
     image = clip(1)[0]
     np.testing.assert_array_equal(enlarge(image)[1::3, 2::3], image)
-
-
-def test_decoded_images_become_bytes():
-    image = np.array([-2.0, -1.0, 0.0, 1.0]).reshape(1, 1, 4).repeat(3, axis=0)
-    np.testing.assert_array_equal(to_uint8(image)[0, :, 0], [0, 0, 128, 255])

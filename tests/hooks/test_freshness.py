@@ -102,6 +102,43 @@ def test_other_pipelines_keep_what_is_there(run: Callable[..., list[str]]) -> No
     assert run("v2", Page(width=2), tag="world_model") == []
 
 
+def test_what_a_trial_made_counts_as_missing_in_any_pipeline(tmp_path: Path) -> None:
+    """train (reads the page compute) -> score; the trial's outputs are there, whole, and worth nothing."""
+    entries = {
+        name: {"type": "wam.datasets.JsonDataset", "filepath": str(tmp_path / name), "versioned": True}
+        for name in ("model", "score")
+    }
+    made: list[str] = []
+
+    def train(compute: dict[str, Any]) -> dict[str, Any]:
+        made.append("model")
+        return {"steps": compute["stop_after"]}
+
+    def score(model: dict[str, Any]) -> dict[str, Any]:
+        made.append("score")
+        return model
+
+    nodes = [Node(train, "params:compute", "model"), Node(score, "model", "score")]
+
+    def run_one(version: str, stop_after: int | None) -> list[str]:
+        made.clear()
+        manager, provenance = _create_hook_manager(), ProvenanceHooks()
+        provenance._code, provenance._save_version = {}, version
+        manager.register(provenance)
+        catalog = DataCatalog.from_config(entries, save_version=version)
+        catalog["params:compute"] = {"workers": 2, "stop_after": stop_after}
+        options, chosen = {"only_missing_outputs": True}, Pipeline(nodes)
+        FreshnessHooks().before_pipeline_run(run_params=options, pipeline=chosen, catalog=catalog)
+        SequentialRunner().run(chosen, catalog, hook_manager=manager, only_missing_outputs=True)
+        return list(made)
+
+    assert run_one("v1", 3) == ["model", "score"]
+    assert run_one("v2", 3) == []
+    assert run_one("v3", None) == ["model", "score"]
+    assert run_one("v4", None) == []
+    assert run_one("v5", 3) == []  # a trial has no need to put anything in the place of the real thing
+
+
 def test_records_say_how_long_it_took(run: Callable[..., list[str]], tmp_path: Path) -> None:
     run("v1", Page(width=1))
     record = (tmp_path / "table/v1/record.json").read_text()

@@ -6,8 +6,45 @@ import sys
 from pathlib import Path
 
 import pytest
+from kedro.framework.session.session import _create_hook_manager as _manager
+from kedro.io import DataCatalog
+from kedro.pipeline import Node, Pipeline
+from kedro.runner import SequentialRunner
+
+from wam.hooks import MlflowRunHooks
 
 ROOT = Path(__file__).parents[2]
+
+
+def keep(value: dict[str, int]) -> dict[str, int]:
+    """A node's work."""
+    return value
+
+
+def test_lineage_names_what_the_run_saved_and_nothing_older(tmp_path: Path) -> None:
+    """Of three nodes the second fails: what it and the third made in an earlier run is not this run's."""
+    names = ("data", "first", "second", "third")
+    entry = {"type": "wam.datasets.JsonDataset", "versioned": True}
+    page = {name: {**entry, "filepath": str(tmp_path / name)} for name in names}
+    old = DataCatalog.from_config(page, save_version="v1")
+    for name in names:
+        old.save(name, {name: 1})
+
+    def fail(_: dict[str, int]) -> None:
+        raise ZeroDivisionError
+
+    nodes = [Node(keep, "data", "first"), Node(fail, "first", "second"), Node(keep, "second", "third")]
+    catalog, hooks, manager = DataCatalog.from_config(page, save_version="v2"), MlflowRunHooks(), _manager()
+    hooks._lineage, hooks._catalog = {"inputs": {}, "outputs": {}}, catalog
+    manager.register(hooks)
+    with pytest.raises(ZeroDivisionError):
+        SequentialRunner().run(Pipeline(nodes), catalog, hook_manager=manager)
+    assert {name: one["version"] for name, one in hooks._lineage["outputs"].items()} == {"first": "v2"}
+    assert {name: one["version"] for name, one in hooks._lineage["inputs"].items()} == {
+        "data": "v1",
+        "first": "v2",
+    }
+
 
 INTERRUPTED = """
 import sys

@@ -1,9 +1,11 @@
 """Settings without a reader and inputs without a maker stop a run before it starts."""
 
+from pathlib import Path
+
 import pytest
 from kedro.io import DataCatalog
 
-from wam.hooks.run_environment import MissingInputsError, RunEnvironmentHooks, unread
+from wam.hooks.run_environment import MissingInputsError, OutputInTheWayError, RunEnvironmentHooks, unread
 from wam.pipeline_registry import register_pipelines
 
 PAGES = {"seed", "world_model", "tasks.open_drawer"}
@@ -52,3 +54,39 @@ def test_what_is_optional_may_be_missing() -> None:
     RunEnvironmentHooks().before_pipeline_run(
         run_params={}, pipeline=register_pipelines()["reporting"], catalog=catalog
     )
+
+
+@pytest.mark.parametrize(("report_is_there", "only_missing"), [(False, False), (True, False), (False, True)])
+def test_a_folder_of_the_users_is_never_a_place_to_save(
+    tmp_path: Path, report_is_there: bool, only_missing: bool
+) -> None:
+    place = tmp_path / "task_D_D"
+    place.mkdir()
+    catalog = DataCatalog.from_config(
+        {
+            "work_dir": {"type": "wam.datasets.WorkDirDataset", "filepath": str(tmp_path / "work")},
+            "raw_episodes": {"type": "wam.datasets.DirectoryDataset", "filepath": str(place)},
+            "play_report": {
+                "type": "wam.datasets.JsonDataset",
+                "filepath": str(tmp_path / "report.json"),
+                "optional": True,
+            },
+        }
+    )
+    if report_is_there:
+        catalog.save("play_report", {})
+    options = {"only_missing_outputs": only_missing}
+    play = register_pipelines()["play"]
+    with pytest.raises(OutputInTheWayError, match=r"collect_play could not save .*task_D_D is there already"):
+        RunEnvironmentHooks().before_pipeline_run(run_params=options, pipeline=play, catalog=catalog)
+
+
+def test_nothing_is_in_the_way_of_a_node_that_is_skipped(tmp_path: Path) -> None:
+    page = {"type": "wam.datasets.DirectoryDataset", "filepath": str(tmp_path)}
+    work = {"type": "wam.datasets.WorkDirDataset", "filepath": str(tmp_path / "work")}
+    catalog = DataCatalog.from_config({"work_dir": work, "raw_episodes": page, "play_report": page})
+    options = {"only_missing_outputs": True}
+    play = register_pipelines()["play"]
+    RunEnvironmentHooks().before_pipeline_run(run_params=options, pipeline=play, catalog=catalog)
+    with pytest.raises(OutputInTheWayError):
+        RunEnvironmentHooks().before_pipeline_run(run_params={}, pipeline=play, catalog=catalog)

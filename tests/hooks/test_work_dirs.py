@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kedro.framework.session.session import _create_hook_manager
@@ -12,7 +13,7 @@ from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
 
 from wam.hooks import WorkDirHooks
-from wam.hooks.work_dirs import ATTEMPTS, earlier_seconds
+from wam.hooks.work_dirs import ATTEMPTS, earlier_seconds, work_digest
 
 
 def count_calls(data: dict[str, int], steps: int, work_dir: Path) -> dict[str, int]:
@@ -68,6 +69,17 @@ def test_other_data_start_anew(run: Callable[..., dict[str, int]], tmp_path: Pat
         with pytest.raises(RuntimeError, match="killed"):
             run(version, steps=9, data=data)
     assert len(list((tmp_path / "work").iterdir())) == 2
+
+
+def test_a_trial_has_work_of_its_own_and_workers_do_not_matter() -> None:
+    catalog = DataCatalog()
+
+    def digest(**compute: Any) -> str:
+        pages = {"params:seed": 1, "params:compute": {"workers": 2, "stop_after": None} | compute}
+        return work_digest(catalog, pages)
+
+    assert digest() == digest(workers=9)
+    assert len({digest(), digest(stop_after=3), digest(stop_after=4)}) == 3
 
 
 def test_time_of_killed_attempts_counts_until_they_last_wrote(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from wam.nn.mish import BLOCK, Mish
+from wam.nn.mish import BLOCK, Mish, mish_and_slope
 
 
 @pytest.mark.parametrize("shape", [(3,), (0, 4), (2, BLOCK - 1), (3, BLOCK)])
@@ -40,3 +40,14 @@ def test_inputs_that_are_not_contiguous_and_are_not_changed():
 def test_other_precisions_take_the_definition():
     x = torch.randn(9, dtype=torch.float64)
     assert torch.equal(Mish()(x), functional.mish(x))
+
+
+def test_the_slope_is_the_derivative_and_the_input_is_left_alone():
+    x = torch.cat([torch.linspace(-30, 30, 241), torch.tensor([-200.0, 1e6])])
+    before, wide = x.clone(), x.double().requires_grad_(True)
+    y, slope = mish_and_slope(x)
+    expected = functional.mish(wide)
+    expected.sum().backward()
+    torch.testing.assert_close(y.double(), expected.detach(), rtol=1e-5, atol=2e-6)
+    torch.testing.assert_close(slope.double(), wide.grad, rtol=1e-5, atol=2e-6)
+    assert torch.equal(x, before)

@@ -12,10 +12,6 @@ def test_hidden_widths_make_one_more_linear_layer(hidden, linears):
     assert net(torch.zeros(3, 4, 5)).shape == (3, 4, 2)
 
 
-def test_layer_norm_is_optional():
-    assert sum(isinstance(layer, nn.LayerNorm) for layer in MLP(5, [8, 4], 2, layer_norm=True)) == 2
-
-
 def test_the_input_is_not_changed():
     x = torch.randn(3, 5, generator=torch.Generator().manual_seed(0))
     before = x.clone()

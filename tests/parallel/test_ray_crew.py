@@ -14,7 +14,7 @@ from ray_nodes import MEMORY, two_nodes
 from wam.parallel.map import PIECES_AHEAD, RayWorkers, map_pieces, shutdown_workers, worker_count
 from wam.parallel.stop import StoppedError, allow_work, request_stop
 
-pytest.importorskip("ray", reason="Ray is not installed: pip install 'wam[ray]'")
+pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[ray]'")
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 
 LIMIT_S = 240.0

@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from kedro.pipeline import Node, Pipeline
 from pydantic import ValidationError
 
 from wam.contracts import config_from_dict
+from wam.hooks.ablation import AblationHooks, WrongTableError
 from wam.pipelines.ablation.nodes import compare_rows, hours_of_rows, render_ablation
 from wam.pipelines.ablation.pipeline import TAG, create_pipeline
 from wam.pipelines.ablation.table import AblationTable, cell_pages, cells_of_table
@@ -89,6 +91,17 @@ def test_each_cell_has_the_stages_nodes_under_its_own_name() -> None:
     assert {"params:policy", "params:ablation_cells.wam-s2.seed"} <= set(other.inputs)
     verdict = pipeline.filter(tags=["verdict"]).nodes
     assert {node.namespace.split("-")[0] for node in verdict if node.namespace} == {"wam", "diwa"}
+
+
+def test_only_the_cells_of_a_run_can_stop_it() -> None:
+    hooks = AblationHooks()
+    cloning = {"demonstrations": 5, "steps": 1, "batch": 1, "optimizer": {"learning_rate": 1e-3}}
+    hooks._read = {"odd-s1": {"behavior_cloning": cloning, "selection": {"demos": 2}}}
+    hooks._refined = {"odd-s1": False}
+    for namespace in ("wam.open_drawer", None):
+        hooks.before_pipeline_run(Pipeline([Node(len, "a", "b", name="n", namespace=namespace)]))
+    with pytest.raises(WrongTableError, match=r"row of odd-s1: .*demonstrations 5 is above"):
+        hooks.before_pipeline_run(Pipeline([Node(len, "a", "b", name="n", namespace="odd-s1.open_drawer")]))
 
 
 def results(rate: float, seed: int) -> pd.DataFrame:

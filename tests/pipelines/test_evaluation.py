@@ -1,18 +1,24 @@
 """How the policies of a cell are evaluated."""
 
 import copy
+from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from wam.evaluation.rollout import RolloutResult
 from wam.nn.linear_init import fan_in_uniform_
+from wam.pipelines.evaluation import nodes
 from wam.pipelines.evaluation.nodes import each_behavior_once, rows_and_rates
+from wam.pipelines.pages import ComputeConfig, EvaluationConfig, TaskRow
 from wam.policy.config import DiffusionConfig
 from wam.policy.diffusion import DiffusionPolicy
 from wam.policy.fine_tuned import FineTunedPolicy
 from wam.policy.load import Policy, behavior_digest
+from wam.sim.config import SimConfig
+from wam.training.checkpoint import Checkpoint
 
 CONFIG = DiffusionConfig(hidden=16, denoising_steps=5, standardize_condition=False)
 
@@ -76,3 +82,31 @@ def test_three_policies_that_differ_are_all_rolled_out(cloned: DiffusionPolicy) 
     results, repeated = each_behavior_once(policies, lambda _name, _policy: result)
     assert list(results) == list(policies)
     assert repeated == {}
+
+
+@pytest.mark.parametrize("weights", ["averaged", "raw"])
+def test_weights_that_count_as_cloned(weights: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault B13: the last weights are reported as cloned, fine-tuning begins with the averaged ones."""
+    seen: dict[str, str] = {}
+
+    def note(_model: Checkpoint, checkpoints: Mapping[str, Checkpoint], *_: object) -> None:
+        seen.update({name: checkpoint.kind for name, checkpoint in checkpoints.items()})
+
+    monkeypatch.setattr(nodes, "evaluate_checkpoints", note)
+    model, averaged, raw, last, best = (
+        Checkpoint(kind, {}, {}, {}) for kind in ("model", "averaged", "raw", "last", "best")
+    )
+    page = EvaluationConfig(start_repeats=1, videos=0, cloned_weights=weights)
+    rest = (
+        pd.DataFrame(),
+        TaskRow(name="open_drawer"),
+        page,
+        SimConfig(),
+        ComputeConfig(device="cpu", workers=1),
+        0,
+    )
+    nodes.evaluate_policies(model, averaged, raw, last, best, *rest)
+    assert seen == {"cloned": weights, "finetuned": "last", "selected": "best"}
+    seen.clear()
+    nodes.evaluate_cloned(model, averaged, raw, *rest)
+    assert seen == {"cloned": weights}

@@ -63,10 +63,10 @@ def test_bad_actions_are_named():
 def test_every_pass_uses_every_window_once():
     chunks = chunks_from_episodes(*make_data(), horizon_steps=4)
     objective = CloningObjective(DiffusionPolicy(5, DIFFUSION), chunks, batch=10, seed=0)
-    seen = np.concatenate([objective._batch(step) for step in range(4)])
+    seen = np.concatenate([objective.passes.rows(step) for step in range(4)])
     assert len(chunks) == 36
     assert sorted(seen) == list(range(36))
-    assert list(objective._batch(4)) != list(objective._batch(0))
+    assert list(objective.passes.rows(4)) != list(objective.passes.rows(0))
 
 
 @pytest.mark.slow
@@ -83,10 +83,15 @@ def test_one_batch_can_be_overfitted():
 
 def test_interrupted_cloning_equals_uninterrupted(tmp_path):
     chunks = chunks_from_episodes(*make_data(), horizon_steps=4)
-    whole = clone_policy(chunks, DIFFUSION, make_config(), seed=1, work_dir=tmp_path / "a")
-    again = clone_policy(chunks, DIFFUSION, make_config(), seed=1)
-    for name, value in whole.policy.state_dict().items():
-        assert torch.equal(value, again.policy.state_dict()[name])
+    whole = clone_policy(chunks, DIFFUSION, make_config(), seed=1)
+    early = clone_policy(chunks, DIFFUSION, make_config(), seed=1, work_dir=tmp_path, stop_after=13)
+    resumed = clone_policy(chunks, DIFFUSION, make_config(), seed=1, work_dir=tmp_path)
+    assert [row["step"] for row in early.training.history] == [13]
+    assert [row["step"] for row in resumed.training.history] == [13, 30], "it went on"
+    for kind in ("policy", "raw_policy"):
+        want, got, cut = (getattr(result, kind).state_dict() for result in (whole, resumed, early))
+        assert all(torch.equal(got[name], value) for name, value in want.items())
+        assert not all(torch.equal(cut[name], value) for name, value in want.items())
 
 
 def test_averaged_and_raw_weights_differ_and_both_come_back():

@@ -1,16 +1,19 @@
 """Curves and held-out episodes of policies refined in the simulator, as one table and one page."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from wam.pipelines.online.nodes import CELLS, compare_online, trace_online
-from wam.pipelines.pages import ReportConfig, TaskRow
+from wam.pipelines.pages import EvaluationConfig, ReportConfig, TaskRow
 from wam.report.online import online_lines, text_table
 from wam.rl.config import OnlineConfig
 
 TASK = "open_drawer"
 ONLINE = OnlineConfig(iterations=4, envs=10, episodes_per_iteration=1, eval_every=2)
+EVALUATION = EvaluationConfig(start_repeats=1, videos=0)
 
 
 def curves(**series: dict[int, float]) -> pd.DataFrame:
@@ -23,8 +26,7 @@ def episodes(**solved: int) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["task", "policy", "start", "success", "steps"])
 
 
-@pytest.fixture
-def traced() -> tuple[pd.DataFrame, pd.DataFrame]:
+def trace(config: EvaluationConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
     practised = curves(
         first_success={1: 0.3, 2: 0.4, 3: 0.6, 4: 0.7},
         real_steps={1: 700.0, 2: 1300.0, 3: 1800.0, 4: 2200.0},
@@ -34,8 +36,13 @@ def traced() -> tuple[pd.DataFrame, pd.DataFrame]:
     starts = pd.DataFrame({"task": [TASK] * 39, "role": ["selection"] * 10 + ["test"] * 29})
     evaluation = episodes(cloned=10, finetuned=12, selected=11)
     return trace_online(
-        practised, imagined, evaluation, episodes(online=24), starts, TaskRow(name=TASK), ONLINE
+        practised, imagined, evaluation, episodes(online=24), starts, TaskRow(name=TASK), ONLINE, config
     )
+
+
+@pytest.fixture
+def traced() -> tuple[pd.DataFrame, pd.DataFrame]:
+    return trace(EVALUATION)
 
 
 def test_success_stands_at_the_steps_that_were_learned_from(traced):
@@ -60,10 +67,16 @@ def test_practice_alone_will_do():
     nothing = curves(imagined_success={1: 0.9})
     starts = pd.DataFrame({"task": [TASK] * 29, "role": ["test"] * 29})
     both = episodes(cloned=10, finetuned=12), episodes(online=24)
-    points, rows = trace_online(practised, nothing, *both, starts, TaskRow(name=TASK), ONLINE)
+    points, rows = trace_online(practised, nothing, *both, starts, TaskRow(name=TASK), ONLINE, EVALUATION)
     assert points[["starts", "real_steps"]].values.tolist() == [["practice", 0], ["practice", 700]]
     line = online_lines(points.assign(world_model="wam"), rows.assign(world_model="wam"), seed=0).iloc[0]
     assert np.isnan(line["steps_to_match"])
+
+
+def test_what_was_measured_on_test_starts_is_not_called_selection():
+    points, rows = trace(replace(EVALUATION, checkpoints_on="test"))
+    assert set(points["starts"]) == {"practice"}
+    assert set(rows["policy"]) == {"cloned", "finetuned", "online"}
 
 
 def test_a_line_tells_counts_difference_and_steps_to_match(traced):

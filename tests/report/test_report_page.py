@@ -43,6 +43,7 @@ def empty_results() -> Results:
         clips={},
         ancestry=pd.DataFrame({"artefact": ["starts"], "version": ["v1"], "digest": ["d"]}),
         bootstrap_seed=0,
+        checkpoints_on="selection",
         clips_per_task=2,
     )
 
@@ -56,6 +57,16 @@ def test_page_without_parts_says_what_is_missing(empty_results: Results) -> None
         "None is trained",
     ):
         assert text in page
+
+
+def test_page_says_which_starts_selection_touched(empty_results: Results) -> None:
+    shown = {**vars(empty_results), "figures": {"imagined_beside_real": "<svg></svg>"}}
+    pages = {on: results_page(Results(**{**shown, "checkpoints_on": on})) for on in ("selection", "test")}
+    assert "which neither training nor selection ever touched" in pages["selection"]
+    assert "from the selection starts, mean over tasks" in pages["selection"]
+    assert "neither training nor selection" not in pages["test"]
+    assert "rates of selected policies are optimistic" in pages["test"]
+    assert "from the test starts, mean over tasks" in pages["test"]
 
 
 def test_page_fetches_nothing(empty_results: Results) -> None:

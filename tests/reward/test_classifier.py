@@ -6,8 +6,8 @@ from wam.reward.classifier import RewardClassifier
 from wam.reward.config import ClassifierConfig, RewardTrainingConfig
 from wam.reward.inputs import classifier_input, input_width, with_start
 from wam.reward.losses import supervised_contrastive
-from wam.reward.metrics import precision_recall
-from wam.reward.train import RewardObjective, detection_quality, train_classifier
+from wam.reward.metrics import DetectionQuality, precision_recall
+from wam.reward.train import RewardObjective, train_classifier
 from wam.training.checkpoint import load_checkpoint, save_checkpoint
 from wam.training.config import OptimizerConfig
 
@@ -21,6 +21,10 @@ def make_config(**changes: object) -> ClassifierConfig:
 def make_training(**changes: object) -> RewardTrainingConfig:
     page = {"optimizer": OptimizerConfig(learning_rate=3e-3), "batch": 32, "steps": 200, "balanced": True}
     return RewardTrainingConfig(**(page | changes))
+
+
+def quality_of(classifier: RewardClassifier, feat: np.ndarray, label: np.ndarray) -> DetectionQuality:
+    return precision_recall(label, classifier.predict(torch.from_numpy(feat)).numpy())
 
 
 def make_data(n: int = 300, positive: float = 0.2) -> tuple[np.ndarray, np.ndarray]:
@@ -62,7 +66,7 @@ def test_a_change_since_the_start_shows_only_beside_the_start(sees_start, least,
         inputs[:1000], label[:1000], make_config(sees_start=sees_start), make_training(steps=400), seed=0
     )
     assert classifier.feat_dim == 3
-    assert least <= detection_quality(classifier, inputs[1000:], label[1000:]).accuracy <= most
+    assert least <= quality_of(classifier, inputs[1000:], label[1000:]).accuracy <= most
 
 
 def test_inputs_that_are_not_two_features_are_refused():
@@ -71,8 +75,7 @@ def test_inputs_that_are_not_two_features_are_refused():
         train_classifier(feat[:, :9], label, make_config(sees_start=True), make_training(), seed=0)
 
 
-@pytest.mark.parametrize("self_positive", [True, False])
-def test_contrastive_loss_against_loops(self_positive):
+def test_contrastive_loss_against_loops():
     torch.manual_seed(0)
     x, label, tau = torch.randn(7, 4), torch.tensor([0, 1, 1, 0, 0, 1, 2]), 0.5
     unit = x / x.norm(dim=-1, keepdim=True)
@@ -80,14 +83,11 @@ def test_contrastive_loss_against_loops(self_positive):
     for i in range(7):
         others = sum(torch.exp(unit[i] @ unit[k] / tau) for k in range(7) if k != i)
         terms = [
-            -torch.log(torch.exp(unit[i] @ unit[j] / tau) / others)
-            for j in range(7)
-            if label[j] == label[i] and (self_positive or j != i)
+            -torch.log(torch.exp(unit[i] @ unit[j] / tau) / others) for j in range(7) if label[j] == label[i]
         ]
-        if terms:
-            rows.append(sum(terms) / len(terms))
+        rows.append(sum(terms) / len(terms))
     expected = sum(rows) / len(rows)
-    torch.testing.assert_close(supervised_contrastive(x, label, tau, self_positive=self_positive), expected)
+    torch.testing.assert_close(supervised_contrastive(x, label, tau), expected)
 
 
 def test_contrastive_loss_falls_when_classes_part():
@@ -103,7 +103,7 @@ def test_training_separates_a_separable_set(balanced):
     classifier, result = train_classifier(
         feat, label, make_config(), make_training(balanced=balanced), seed=0
     )
-    quality = detection_quality(classifier, feat, label)
+    quality = quality_of(classifier, feat, label)
     assert quality.precision > 0.95
     assert quality.recall > 0.95
     assert result.history[-1]["loss"] < result.history[0]["loss"]
@@ -132,14 +132,18 @@ def test_unbalanced_passes_use_every_frame_once():
 
 def test_training_repeats_with_the_seed_and_resumes(tmp_path):
     feat, label = make_data()
+    ways = [(0, None, None), (0, tmp_path, 13), (0, tmp_path, None), (1, None, None)]
     runs = [
-        train_classifier(feat, label, make_config(), make_training(steps=20), seed=seed, work_dir=folder)[0]
-        for seed, folder in ((0, None), (0, tmp_path), (0, tmp_path), (1, None))
+        train_classifier(
+            feat, label, make_config(), make_training(steps=20), seed=seed, work_dir=folder, stop_after=stop
+        )
+        for seed, folder, stop in ways
     ]
-    weights = [run.encoder[0].weight for run in runs]
-    assert torch.equal(weights[0], weights[1])
-    assert torch.equal(weights[0], weights[2])
-    assert not torch.equal(weights[0], weights[3])
+    whole, early, resumed, other = (classifier.encoder[0].weight for classifier, _ in runs)
+    assert [row["step"] for row in runs[2][1].history] == [13, 20], "it went on"
+    assert torch.equal(whole, resumed)
+    assert not torch.equal(whole, early)
+    assert not torch.equal(whole, other)
 
 
 def test_decision_is_the_larger_logit_or_a_threshold():

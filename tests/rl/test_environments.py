@@ -1,13 +1,14 @@
 """What imagined and simulated environments have in common, so that one PPO can learn in both."""
 
+import numpy as np
 import pytest
 import torch
 from gymnasium.vector import VectorEnv
 
 from wam.rl.buffer import collect
-from wam.rl.finetune import make_learner
 from wam.rl.imagined_env import ImaginedEnv
 from wam.rl.simulated_env import SimulatedEnv
+from wam.rl.update import make_learner
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -114,11 +115,13 @@ def test_ended_environments_restart_and_report_where_they_ended(make):
     assert truncated.tolist() == [True, True, False, False, False]
 
 
-def test_same_seed_same_episodes(make):
+@pytest.mark.parametrize("kind", [int, np.int64])
+def test_same_seed_same_episodes(make, kind):
     runs = []
     for _ in range(2):
         env = make()
-        feats = [env.reset(seed=7)[0]] + [env.step(chunks(0.5))[0] for _ in range(9)]
+        torch.randint(9, (3,), generator=env.generator)  # what was drawn before does not count
+        feats = [env.reset(seed=kind(7))[0]] + [env.step(chunks(0.5))[0] for _ in range(9)]
         runs.append(torch.stack(feats))
     assert torch.equal(*runs)
 
@@ -139,6 +142,8 @@ def test_misuse_is_named(make):
     with pytest.raises(RuntimeError, match="call reset"):
         env.step(chunks(0.0))
     env.reset()
+    with pytest.raises(TypeError, match="give one seed, not 5"):
+        env.reset(seed=[0, 1, 2, 3, 4])
     with pytest.raises(ValueError, match=r"expected \(5, 4, A\)"):
         env.step(chunks(0.0, envs=4))
 

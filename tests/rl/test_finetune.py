@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from wam.rl.finetune import finetune
-from wam.rl.practice import Imagination
+from wam.rl.imagined_practice import Imagination
 from wam.training import metrics
 from wam.training.checkpoint import Checkpoint
 
@@ -121,6 +121,11 @@ def test_evaluator_without_success_is_refused(world):
 def test_steps_that_do_not_fit_stop_before_work(world):
     with pytest.raises(ValueError, match="imagine_steps 18 is not a multiple of act_steps 4"):
         run(world, world.config(imagine_steps=18), evaluate=lambda _: pytest.fail("work was started"))
+
+
+def test_more_denoising_steps_than_there_are_stop_before_work(world):
+    with pytest.raises(ValueError, match="ft_denoising_steps 21 is above the policy's denoising_steps 20"):
+        run(world, world.config(ft_denoising_steps=21), evaluate=lambda _: pytest.fail("work was started"))
 
 
 def test_nan_stops_naming_the_iteration(world):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from wam.rl.finetune import finetune
-from wam.rl.practice import Simulation
+from wam.rl.simulated_practice import Simulation
 from wam.sim.config import SimConfig
 from wam.training.checkpoint import Checkpoint
 

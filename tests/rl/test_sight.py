@@ -13,7 +13,7 @@ from wam.reward.classifier import RewardClassifier
 from wam.reward.config import ClassifierConfig
 from wam.rl.finetune import finetune
 from wam.rl.imagined_env import ImaginedEnv
-from wam.rl.practice import Imagination
+from wam.rl.imagined_practice import Imagination
 from wam.rl.sight import condition_dim, imagined_sight, measured_sight
 from wam.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from wam.world_model.model import WorldModel

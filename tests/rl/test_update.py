@@ -3,9 +3,9 @@ import torch
 from pydantic import ValidationError
 
 from wam.rl.buffer import collect
-from wam.rl.finetune import make_learner
 from wam.rl.imagined_env import ImaginedEnv
 from wam.rl.samples import minibatches, score
+from wam.rl.update import make_learner
 
 
 def generator(seed: int = 0) -> torch.Generator:

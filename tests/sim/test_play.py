@@ -143,6 +143,18 @@ def test_other_settings_discard_an_unfinished_collection(collected, tmp_path, mo
     assert digests(tmp_path / "data") == digests(collected[0])
 
 
+def test_a_collection_killed_before_its_settings_were_kept_begins_anew(tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    (tmp_path / "data/.play").mkdir(parents=True)
+    (tmp_path / "data/.play/settings.partial").write_text("{")
+    monkeypatch.setattr(play_records, "record_episode", stop)
+    with pytest.raises(KeyboardInterrupt):
+        collect_play(tmp_path / "data", SIM, TINY)
+    assert json.loads((tmp_path / "data/.play/settings.json").read_text())["play"]["seed"] == 3
+
+
 def test_a_finished_collection_is_returned_as_it_is(collected, monkeypatch):
     folder, report = collected
     monkeypatch.setattr(play_records, "record_episode", None)

@@ -41,6 +41,17 @@ def test_published_sizes_have_the_published_parameter_counts():
     assert (model.embed_dim, model.feat_dim) == (1554, 2048)
 
 
+@pytest.mark.slow
+def test_a_step_of_the_published_size_trains_every_part():
+    model = published(1000.0)
+    output, state = loss_of(model, random_batch(1, 2))
+    output.loss.backward()
+    assert state.feat.shape == (1, 2048)
+    for name, part in model.named_children():
+        grads = [p.grad for p in part.parameters() if p.grad is not None]
+        assert not list(part.parameters()) or any(grad.abs().max() > 0 for grad in grads), name
+
+
 def test_without_action_coef_there_is_no_head():
     model = WorldModel(tiny_config(action_coef=0.0))
     assert model.inverse_dynamics is None
@@ -134,22 +145,6 @@ def test_random_resets_drop_the_state_but_not_the_action_pair():
     (with_reset, state), (without, other) = (loss_of(model, batch, reset=r) for r in (reset, None))
     assert not torch.equal(state.deter, other.deter)
     assert torch.equal(with_reset.metrics["action_loss"], without.metrics["action_loss"])
-
-
-def test_observe_step_is_one_frame_of_observe():
-    model, batch = tiny_world_model(), random_batch(3, 1)
-    state = model.initial_state(3)
-    first = torch.ones(3, dtype=torch.bool)
-    stepped = model.observe_step(
-        *(batch[key][:, 0] for key in ("image_static", "image_gripper", "proprio", "prev_action")),
-        first,
-        state,
-        torch_generator(0),
-    )
-    observed = model.observe(
-        model.embed(batch), batch["prev_action"], first[:, None], state, torch_generator(0)
-    )
-    torch.testing.assert_close(stepped.feat, observed.feat[:, 0])
 
 
 def test_decoding_keeps_leading_axes():

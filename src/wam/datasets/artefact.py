@@ -83,6 +83,9 @@ class ArtefactDataset(AbstractVersionedDataset[In, Out], Generic[In, Out]):
     def _write(self, path: Path, data: In) -> None:
         """Put ``data`` at ``path``, which does not exist yet; its parent does."""
 
+    def _give_back(self, path: Path, data: In) -> None:
+        """Undo what ``_write`` did to ``data`` itself, if anything: the save failed after it."""
+
     @abstractmethod
     def _read(self, path: Path) -> Out:
         """Make the object that lies at ``path``."""
@@ -104,12 +107,17 @@ class ArtefactDataset(AbstractVersionedDataset[In, Out], Generic[In, Out]):
         return self._read(path)
 
     def save(self, data: In) -> None:
-        """Write, digest and rename into place; on failure nothing is left behind."""
+        """Write, digest and rename into place; on failure nothing is left behind, and nothing taken away.
+
+        Raises:
+            DatasetError: If something is in the way, see :meth:`obstacle`.
+        """
+        obstacle = self.obstacle()
+        if obstacle:
+            raise DatasetError(obstacle)
         target = Path(self._get_save_path())
         home = target.parent
         staging = home.parent / f".{home.name}.partial" if self._version else home / f".{target.name}.partial"
-        if self._version:
-            self._refuse_unversioned(Path(self._filepath))
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         try:
@@ -118,14 +126,28 @@ class ArtefactDataset(AbstractVersionedDataset[In, Out], Generic[In, Out]):
                 self._write_record(staging, target.name)
                 os.replace(staging, home)
             else:
-                _replace(staging / target.name, target)
+                os.replace(staging / target.name, target)
             self._disregarded = False
+        except BaseException:
+            self._give_back(staging / target.name, data)
+            raise
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
-    def _refuse_unversioned(self, filepath: Path) -> None:
-        if filepath.is_file():
-            raise DatasetError(f"{filepath} is a file, but versions need a folder there; move the file away")
+    def obstacle(self) -> str | None:
+        """What stands where the next save would go, and what to do; None where the way is free.
+
+        A folder of an entry without versions is never replaced: it may be the user's own, such as a download.
+        """
+        place = Path(self._filepath)
+        if self._version and place.is_file():
+            return f"{place} is a file, but versions need a folder there; move the file away"
+        if not self._version and place.is_dir():
+            return (
+                f"{place} is there already, and an entry without versions replaces no folder: leave out the "
+                "nodes that make it, move the folder away, or set versioned: true in the catalog"
+            )
+        return None
 
     def _write_record(self, staging: Path, name: str) -> None:
         path = staging / name
@@ -170,12 +192,6 @@ class ArtefactDataset(AbstractVersionedDataset[In, Out], Generic[In, Out]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._filepath, "version": self._version}
-
-
-def _replace(source: Path, target: Path) -> None:
-    if target.is_dir():
-        shutil.rmtree(target)
-    os.replace(source, target)
 
 
 def _sizes(path: Path) -> Iterator[int]:

@@ -2,33 +2,37 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Generic
 
-from wam.datasets.artefact import ArtefactDataset, move
+from wam.datasets.artefact import ArtefactDataset, Out, move
 from wam.episodes.store import EpisodeStore
 
 
-class DirectoryDataset(ArtefactDataset[Path, Path]):
-    """A folder that a node finished elsewhere: saving moves it, loading gives its path.
-
-    With an unversioned entry ``filepath`` may be a folder of the user's, such as a CALVIN download.
-    """
+class MovedFolderDataset(ArtefactDataset[Path, Out], Generic[Out]):
+    """A folder that a node finished elsewhere, often in hours: saving moves it, failing moves it back."""
 
     def _write(self, path: Path, data: Path) -> None:
         if not data.is_dir():
             raise FileNotFoundError(f"{data} is not a directory, so there is nothing to keep")
         move(data, path)
 
+    def _give_back(self, path: Path, data: Path) -> None:
+        if path.is_dir():
+            move(path, data)
+
+
+class DirectoryDataset(MovedFolderDataset[Path]):
+    """A finished folder; loading gives its path.
+
+    With an unversioned entry ``filepath`` may be a folder of the user's, such as a CALVIN download.
+    """
+
     def _read(self, path: Path) -> Path:
         return path
 
 
-class EpisodesDataset(ArtefactDataset[Path, EpisodeStore]):
-    """Packed episodes: saving moves a finished ``.zarr`` folder, loading opens it without reading frames."""
-
-    def _write(self, path: Path, data: Path) -> None:
-        if not data.is_dir():
-            raise FileNotFoundError(f"{data} is not an episode store")
-        move(data, path)
+class EpisodesDataset(MovedFolderDataset[EpisodeStore]):
+    """Packed episodes in a finished ``.zarr`` folder; loading opens it without reading frames."""
 
     def _read(self, path: Path) -> EpisodeStore:
         return EpisodeStore(path)

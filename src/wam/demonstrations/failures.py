@@ -21,10 +21,10 @@ from pydantic import Field
 from wam.contracts import config
 from wam.demonstrations.replay_labels import SegmentLabels, label_recorded
 from wam.episodes.calvin_writer import relative_actions
+from wam.episodes.loaded import Episodes, episodes_at, rows_of
 from wam.episodes.proprio import proprio_from_robot_obs
 from wam.episodes.rotation import RotationConvention
-from wam.episodes.shard import resize_image
-from wam.episodes.store import Episodes
+from wam.episodes.shard import resize_images
 from wam.parallel.map import Workers, map_pieces
 from wam.seeding import numpy_generator
 from wam.sim.backends import Table, make_table
@@ -193,18 +193,13 @@ def _frames_of(run: ExpertRun, convention: RotationConvention) -> dict[str, NDAr
     # Nothing follows the last frame: the arm holds still with the gripper as it is.
     hold = np.concatenate([np.zeros(6), run.robot_obs[-1, 14:15]])[None]
     return {
-        "image_static": np.stack([resize_image(image) for image in run.image_static]),
-        "image_gripper": np.stack([resize_image(image) for image in run.image_gripper]),
+        "image_static": resize_images(run.image_static),
+        "image_gripper": resize_images(run.image_gripper),
         "action": np.concatenate([measured, hold]).astype(np.float32),
         "proprio": proprio_from_robot_obs(run.robot_obs, convention),
         "robot_obs": run.robot_obs,
         "scene_state": run.scene_state,
     }
-
-
-def concatenate_blocks(blocks: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
-    """All blocks as one mapping of arrays, for those who do not stream them to disk."""
-    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
 def has_attempts(arrays: Arrays, role: Role) -> bool:
@@ -242,7 +237,7 @@ def read_attempts(
     spans = [
         slice(int(at), int(at + n)) for at, n in zip(first[wanted], columns["frames"][wanted], strict=True)
     ]
-    episodes = _episodes(arrays, spans)
+    episodes = episodes_at(arrays, spans, rows_of(spans))
     if convention != "extrinsic":
         episodes = replace(episodes, proprio=proprio_from_robot_obs(episodes.robot_obs, convention))
     table = pd.DataFrame(
@@ -258,39 +253,3 @@ def read_attempts(
         }
     )
     return Attempts(episodes, table)
-
-
-def _episodes(arrays: Arrays, spans: Sequence[slice]) -> Episodes:
-    length = np.array([span.stop - span.start for span in spans], np.int64)
-    start = np.cumsum(length) - length
-    is_first = np.zeros(int(length.sum()), np.bool_)
-    is_first[start] = True
-    parts = _merged(spans)
-
-    def read(name: str) -> NDArray[Any]:
-        return np.concatenate([np.asarray(arrays[name][part]) for part in parts])
-
-    return Episodes(
-        image_static=read("image_static"),
-        image_gripper=read("image_gripper"),
-        action=read("action"),
-        proprio=read("proprio"),
-        robot_obs=read("robot_obs"),
-        scene_state=read("scene_state"),
-        is_first=is_first,
-        frame_id=np.concatenate([np.arange(span.start, span.stop) for span in spans]),
-        episode_start=start,
-        episode_length=length,
-        layout=None,
-    )
-
-
-def _merged(spans: Sequence[slice]) -> list[slice]:
-    """Neighbouring spans joined: one read each instead of one per attempt."""
-    merged: list[slice] = []
-    for span in spans:
-        if merged and merged[-1].stop == span.start:
-            merged[-1] = slice(merged[-1].start, span.stop)
-        else:
-            merged.append(span)
-    return merged

@@ -126,9 +126,9 @@ def label_segments(
         raise ValueError(f"unknown label source {source!r}; one of {', '.join(get_args(LabelSource))}")
     if len(segments) == 0:
         raise ValueError("there are no segments to label; select expert segments first")
-    spans = _spans(segments)
     if source == "recorded":
         return label_recorded(segments, episodes, pairing=pairing)
+    spans = _spans(segments)
     scenes = _replayed_scenes(config, episodes, spans, workers)
     return _labelled(segments, episodes, spans, scenes, pairing)
 

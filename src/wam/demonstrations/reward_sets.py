@@ -71,11 +71,6 @@ class RewardSet:
         feat, start = torch.from_numpy(self.feat), torch.from_numpy(self.start_feat)
         return np.asarray(classifier_input(feat, start, sees_start=sees_start).numpy(), np.float32)
 
-    @property
-    def real_only(self) -> "RewardSet":
-        """Frames that were seen, not imagined: all that a proprio-only control can learn from."""
-        return self.rows(self.kind != IMAGINED)
-
 
 def concatenate(sets: Sequence[RewardSet]) -> RewardSet:
     """One set from several, their episodes kept apart.

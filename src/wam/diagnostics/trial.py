@@ -12,24 +12,20 @@ from wam.diagnostics.detection import PolicyFrames, WatchedAgent
 from wam.diagnostics.probes import misses
 from wam.diagnostics.quantities import quantities_called, values
 from wam.diagnostics.ridge import LinearProbes
-from wam.episodes.proprio import proprio_from_robot_obs
-from wam.episodes.shard import resize_image
 from wam.evaluation.agent import WorldModelAgent
 from wam.evaluation.baselines import stack_layouts
 from wam.evaluation.rollout import RolloutResult, rollout
 from wam.policy.diffusion import DiffusionPolicy
 from wam.reward.classifier import RewardClassifier
 from wam.rl.config import PPOConfig
-from wam.rl.frame_filter import PrevAction
+from wam.rl.frame_filter import PrevAction, first_state
 from wam.rl.imagined_env import ImaginedEnv
 from wam.rl.sight import imagined_sight
 from wam.seeding import torch_generator
 from wam.sim.frames import SimFrames
 from wam.sim.pool import SimPool
 from wam.tasks.starts import Start
-from wam.world_model.featurize import start_state
 from wam.world_model.model import WorldModel
-from wam.world_model.state import RSSMState
 
 
 @dataclass(frozen=True)
@@ -116,7 +112,9 @@ class Trial:
             repeats: Episodes from each start.
         """
         act_steps = self.policy.config.act_steps
-        latent = self._latent(first)
+        latent = first_state(
+            self.model, first, start_repeats=self.start_repeats, generator=self._generator("starts")
+        )
         start = np.tile(np.arange(len(self.starts)), repeats)
         env = ImaginedEnv(
             self.model,
@@ -132,20 +130,6 @@ class Trial:
             sight=imagined_sight(self.policy.sees, self.model),
         )
         return imagine_episodes(env, self.policy, start, generator=self._generator("noise"))
-
-    def _latent(self, first: SimFrames) -> RSSMState:
-        """Latent states of first frames, as PPO makes them of its scenes."""
-        assert first.image_static is not None, "the agent has eyes"
-        assert first.image_gripper is not None, "the agent has eyes"
-        cameras = (first.image_static, first.image_gripper)
-        images = [np.stack([resize_image(image) for image in camera]) for camera in cameras]
-        proprio = proprio_from_robot_obs(first.robot_obs, self.model.rotation_convention)
-        return start_state(
-            self.model,
-            *(torch.from_numpy(part).to(self.model.device) for part in (*images, proprio.astype(np.float32))),
-            repeats=self.start_repeats,
-            generator=self._generator("starts"),
-        )
 
     def _generator(self, use: str) -> torch.Generator:
         return torch_generator(self.seed, "calibration", use, self.task, device=self.model.device)

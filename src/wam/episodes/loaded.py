@@ -3,8 +3,10 @@
 Nothing here knows how episodes are kept, so training needs no Zarr where its frames come from elsewhere.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -94,3 +96,52 @@ class Episodes:
     def _frame_order(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         order = np.argsort(self.frame_id, kind="stable")
         return order, self.frame_id[order]
+
+
+def episodes_at(arrays: Mapping[str, Any], spans: Sequence[slice], frame_id: NDArray[np.int64]) -> Episodes:
+    """Whole episodes, with images, out of frames that lie one after another; without layouts.
+
+    Args:
+        arrays: Those of :class:`Episodes` from ``image_static`` to ``scene_state``, by name; in memory or
+            lazy (sliced before they are read).
+        spans: Rows of each episode; neighbours are read at once.
+        frame_id: ``(N,)``, ids of their frames.
+    """
+    length = np.array([span.stop - span.start for span in spans], np.int64)
+    start = np.cumsum(length) - length
+    is_first = np.zeros(int(length.sum()), np.bool_)
+    is_first[start] = True
+    parts = _merged(spans)
+
+    def read(name: str, kind: type[np.generic]) -> NDArray[Any]:
+        return np.concatenate([np.asarray(arrays[name][part]) for part in parts]).astype(kind, copy=False)
+
+    return Episodes(
+        image_static=read("image_static", np.uint8),
+        image_gripper=read("image_gripper", np.uint8),
+        action=read("action", np.float32),
+        proprio=read("proprio", np.float32),
+        robot_obs=read("robot_obs", np.float64),
+        scene_state=read("scene_state", np.float64),
+        is_first=is_first,
+        frame_id=frame_id,
+        episode_start=start,
+        episode_length=length,
+        layout=None,
+    )
+
+
+def rows_of(spans: Sequence[slice]) -> NDArray[np.int64]:
+    """Rows in spans, one span after another."""
+    return np.concatenate([np.arange(span.start, span.stop) for span in spans])
+
+
+def _merged(spans: Sequence[slice]) -> list[slice]:
+    """Neighbouring spans joined: one read each instead of one per episode."""
+    merged: list[slice] = []
+    for span in spans:
+        if merged and merged[-1].stop == span.start:
+            merged[-1] = slice(merged[-1].start, span.stop)
+        else:
+            merged.append(span)
+    return merged

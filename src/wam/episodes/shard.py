@@ -190,6 +190,11 @@ def resize_image(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(image, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA), np.uint8)
 
 
+def resize_images(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Images ``(n, h, w, 3)``, n at least 1, each as by :func:`resize_image`: ``(n, 64, 64, 3)``."""
+    return np.stack([resize_image(image) for image in images])
+
+
 def finished_outcome(shard: Shard) -> ShardOutcome | None:
     """The outcome of a shard written by an earlier run, or None if it must be (re)written."""
     if not shard.marker.is_file():

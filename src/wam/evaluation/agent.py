@@ -20,7 +20,7 @@ from wam.policy.config import Sees
 from wam.rl.frame_filter import FrameFilter, PrevAction
 from wam.rl.sight import measured_sight
 from wam.seeding import numpy_generator, torch_generator
-from wam.sim.pool import SimFrames
+from wam.sim.frames import SimFrames
 from wam.world_model.model import WorldModel
 
 

@@ -18,7 +18,7 @@ from wam.parallel.map import Workers, map_pieces
 from wam.seeding import numpy_generator
 from wam.sim.config import SimConfig
 from wam.sim.expert_runs import run_expert
-from wam.sim.pool import SimFrames
+from wam.sim.frames import SimFrames
 from wam.tasks.starts import Start
 
 

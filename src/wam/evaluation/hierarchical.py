@@ -25,6 +25,8 @@ from wam.seeding import numpy_generator
 
 POWER = 0.8
 """Chance of seeing the smallest effect that could have been seen."""
+ANGLES = 100_000
+"""Places at which the density of Student's t is summed."""
 
 
 @dataclass(frozen=True)
@@ -88,13 +90,10 @@ def student_quantile(share: float, freedom: int) -> float:
         share: In (0, 1).
         freedom: Degrees of freedom, at least 1.
     """
-    edges = np.linspace(-np.pi / 2, np.pi / 2, _ANGLES + 1)
+    edges = np.linspace(-np.pi / 2, np.pi / 2, ANGLES + 1)
     density = np.cos((edges[1:] + edges[:-1]) / 2) ** (freedom - 1)
     below = np.concatenate([[0.0], np.cumsum(density) / density.sum()])
     return float(np.sqrt(freedom) * np.tan(np.interp(share, below, edges)))
-
-
-_ANGLES = 100_000
 
 
 def hierarchical_interval(

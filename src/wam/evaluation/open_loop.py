@@ -25,6 +25,8 @@ from wam.world_model.state import RSSMState
 
 BATCH = 25
 """Sequences imagined at once."""
+DECODED = 2
+"""Of these, decoded and compared at once: what lies between layers is many times an image's size."""
 CAMERAS = (IMAGE_STATIC, IMAGE_GRIPPER)
 
 
@@ -82,7 +84,7 @@ def open_loop_quality(
         seed: Of the choice and of the sampled states.
         context_frames: Real frames that the model sees first, at least 1; published 1.
         start_repeats: How often it sees the first of them.
-        shown: Sequences whose frames are kept for pictures.
+        shown: Sequences whose frames are kept for pictures; may be 0.
         perceptual: Weight files of LPIPS and FVD; what has none is left out of the summary.
 
     Raises:
@@ -101,12 +103,12 @@ def open_loop_quality(
             for key, values in _score(predicted, recorded).items():
                 scores.setdefault(key, []).append(values)
             networks.add(predicted, recorded)
-            if place < shown:
-                imagined.append(_side_by_side(predicted))
-                real.append(_side_by_side(recorded))
+            kept = max(0, shown - place)
+            imagined.append(_side_by_side(predicted, kept))
+            real.append(_side_by_side(recorded, kept))
             bar.update(len(piece))
     by_step, summary = _summarise({key: np.concatenate(parts) for key, parts in scores.items()})
-    shown_frames = (np.concatenate(frames)[:shown] for frames in (real, imagined))
+    shown_frames = (np.concatenate(frames) for frames in (real, imagined))
     return OpenLoopQuality(
         by_step, summary | networks.summary(), episodes.frame_id[rows[:, 0]], *shown_frames
     )
@@ -151,7 +153,8 @@ class _Runner:
         for t in range(self.context_frames, rows.shape[1]):
             state = self.model.imagine_step(state, actions[:, t - 1], generator)
             feats.append(state.feat)
-        return dict(zip(CAMERAS, self.model.decode(torch.stack(feats, dim=1)), strict=True))
+        pieces = [self.model.decode(feat) for feat in torch.split(torch.stack(feats, dim=1), DECODED)]
+        return {camera: torch.cat(images) for camera, *images in zip(CAMERAS, *pieces, strict=True)}
 
     def _context_state(self, rows: NDArray[np.int64], generator: torch.Generator) -> RSSMState:
         extra, context = self.start_repeats - 1, rows[:, : self.context_frames]
@@ -179,14 +182,16 @@ def _score(
     scores: dict[tuple[str, str], NDArray[np.float64]] = {}
     for camera in CAMERAS:
         x, y = predicted[camera], recorded[camera]
+        pieces = list(zip(torch.split(x, DECODED), torch.split(y, DECODED), strict=True))
         for name, measure in (("psnr", psnr), ("ssim", ssim)):
-            flat = measure(x.flatten(end_dim=1), y.flatten(end_dim=1))
+            flat = torch.cat([measure(a.flatten(end_dim=1), b.flatten(end_dim=1)) for a, b in pieces])
             scores[name, camera] = flat.view(x.shape[:2]).double().cpu().numpy()
     return scores
 
 
-def _side_by_side(images: dict[str, Tensor]) -> NDArray[np.uint8]:
-    sides = [denormalise_image(images[camera]) for camera in CAMERAS]
+def _side_by_side(images: dict[str, Tensor], count: int) -> NDArray[np.uint8]:
+    """Bytes of the first ``count`` sequences, cameras beside each other."""
+    sides = [denormalise_image(images[camera][:count]) for camera in CAMERAS]
     frames: NDArray[np.uint8] = torch.cat(sides, dim=-2).cpu().numpy()
     return frames
 

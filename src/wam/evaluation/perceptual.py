@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
+from pydantic import model_validator
 from torch import Tensor
 
 from wam.contracts import config
@@ -24,14 +25,21 @@ class PerceptualConfig:
     """Weight files of the networks; docs/metrics.md says where to get them.
 
     Attributes:
-        lpips_network: torchvision's AlexNet; with ``lpips_heads``, else LPIPS is not available.
-        lpips_heads: Linear layers of LPIPS 0.1 for AlexNet.
+        lpips_network: torchvision's AlexNet; absent, LPIPS is not available.
+        lpips_heads: Linear layers of LPIPS 0.1 for AlexNet; named with the network or not at all.
         fvd_network: I3D on RGB for Kinetics-400; absent, FVD is not available.
     """
 
     lpips_network: WeightFile | None = None
     lpips_heads: WeightFile | None = None
     fvd_network: WeightFile | None = None
+
+    @model_validator(mode="after")
+    def _lpips_takes_both_files(self) -> "PerceptualConfig":
+        if (self.lpips_network is None) != (self.lpips_heads is None):
+            missing = "lpips_network" if self.lpips_network is None else "lpips_heads"
+            raise ValueError(f"LPIPS takes two weight files: name {missing} as well, or neither of them")
+        return self
 
 
 class PerceptualScores:

@@ -64,8 +64,8 @@ def mean_rate_interval(counts: Sequence[tuple[int, int]]) -> tuple[float, float,
     """
     if not counts:
         raise ValueError("need at least one rate")
-    rates = np.array([successes / trials if trials else np.nan for successes, trials in counts])
     low, high = np.array([wilson_interval(*count) for count in counts]).T
+    rates = np.array([successes / trials for successes, trials in counts])
     mean = float(rates.mean())
     below, above = (float(np.sqrt(((rates - bound) ** 2).sum())) / len(rates) for bound in (low, high))
     return mean, max(0.0, mean - below), min(1.0, mean + above)

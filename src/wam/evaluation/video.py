@@ -21,6 +21,8 @@ LABEL_HEIGHT: Final = 14
 """Height in pixels of the line of text under a clip."""
 STRIP_FONT_SIZE: Final = 24
 """Pixels; a page shows strips at half their size."""
+FRAMES_PER_SECOND: Final = CONTROL_HZ / 2
+"""Of an animation: every second frame of 30 Hz is then shown at the speed at which it happened."""
 HOLD_S: Final = 1.0
 """Seconds that the last frame stays before a clip starts again."""
 
@@ -58,7 +60,6 @@ def clip_bytes(
     success: bool | None,
     label: str = "",
     image_format: Literal["gif", "webp"] = "gif",
-    frames_per_second: float = CONTROL_HZ / 2,
     every: int = 2,
 ) -> bytes:
     """An endless animation of one episode with a border and a line of text.
@@ -68,7 +69,6 @@ def clip_bytes(
         success: Green border and "success", red and "failure", or None for a neutral clip.
         label: Text under the picture, before the outcome.
         image_format: ``gif`` or ``webp``; the latter is smaller and keeps all colours.
-        frames_per_second: Speed of the animation; half of real time shows more.
         every: Keep every n-th frame (the last one always).
 
     Returns:
@@ -83,7 +83,7 @@ def clip_bytes(
     text = ": ".join(part for part in (label, outcome) if part)
     kept = sorted({*range(0, len(frames), every), len(frames) - 1})
     pages = [_framed(enlarge(frames[row]), text, rgb) for row in kept]
-    durations = [round(1000 / frames_per_second)] * (len(pages) - 1) + [round(1000 * HOLD_S)]
+    durations = [round(1000 / FRAMES_PER_SECOND)] * (len(pages) - 1) + [round(1000 * HOLD_S)]
     if image_format == "gif":
         palette = _common_palette(pages)
         pages = [page.quantize(palette=palette, dither=Image.Dither.NONE) for page in pages]
@@ -130,9 +130,3 @@ def strip_bytes(
     file = io.BytesIO()
     page.save(file, format="PNG", optimize=True)
     return file.getvalue()
-
-
-def to_uint8(image: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Decoded images (..., 3, h, w) in [-1, 1] to (..., h, w, 3) uint8, clipped and rounded."""
-    pixels = np.clip((np.moveaxis(image, -3, -1) + 1.0) * 127.5, 0, 255)
-    return np.asarray(np.rint(pixels), np.uint8)

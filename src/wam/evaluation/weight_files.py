@@ -34,7 +34,8 @@ def load_weights(file: WeightFile) -> dict[str, Tensor]:
     """Tensors by name, once the digest is right.
 
     Raises:
-        WeightFileError: If the file is missing, is another one, or holds something else than tensors.
+        WeightFileError: If the file is missing, is another one, or holds no dict of tensors.
+        pickle.UnpicklingError: If it would run code when loaded.
     """
     path = Path(file.path)
     if not path.is_file():

@@ -1,6 +1,7 @@
 """What happens around every run: one concern a file, registered in ``wam.settings``."""
 
 from wam.hooks.ablation import AblationHooks
+from wam.hooks.comparison import ComparisonHooks
 from wam.hooks.freshness import FreshnessHooks
 from wam.hooks.mlflow_cells import MlflowCellHooks
 from wam.hooks.mlflow_run import MlflowRunHooks
@@ -13,6 +14,7 @@ from wam.hooks.workflow import WorkflowHooks
 
 __all__ = [
     "AblationHooks",
+    "ComparisonHooks",
     "FreshnessHooks",
     "MlflowCellHooks",
     "MlflowRunHooks",

@@ -1,12 +1,16 @@
-"""What ``--only-missing-outputs`` skips in the ablation: only what its own settings and inputs made.
+"""What ``--only-missing-outputs`` skips: never what a trial made; in the ablation only what is up to date.
 
-Kedro skips every node whose outputs exist. After a row's settings were changed, or the episodes packed anew,
-old results would pass for new ones, and the page would not be made again for a new row. So an output counts
-as missing if its record shows other parameters or inputs, or if something it reads will be made again.
+What was made under ``compute.stop_after`` means nothing, and would pass for the real thing. So it counts as
+missing, with all that is made from it, unless the run is the same trial.
+
+In the ablation more does. Kedro skips every node whose outputs exist. After a row's settings were changed, or
+the episodes packed anew, old results would pass for new ones, and the page would not be made again for a new
+row. So an output counts as missing if its record shows other parameters or inputs, or if something it reads
+will be made again.
 """
 
 import logging
-from typing import Any, Final
+from typing import Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
@@ -17,13 +21,10 @@ from pydantic import ValidationError
 from wam.contracts import config_from_dict
 from wam.datasets import ArtefactDataset
 from wam.hooks.provenance import plain
-from wam.hooks.work_dirs import COMPUTE
+from wam.hooks.work_dirs import CHANGES_RESULTS, COMPUTE
 from wam.pipelines.ablation.pipeline import TAG
 
 logger = logging.getLogger(__name__)
-
-_CHANGES_RESULTS: Final = "stop_after"
-"""The one setting of the page ``compute`` that does."""
 
 
 class FreshnessHooks:
@@ -33,15 +34,13 @@ class FreshnessHooks:
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
-        """Walk the ablation's nodes in order."""
+        """Walk the nodes in order."""
         if not run_params.get("only_missing_outputs"):
             return
         again: set[str] = set()
         for node in pipeline.nodes:
-            if TAG not in node.tags:
-                continue
             reason = next((f"{name} is made again" for name in node.inputs if name in again), None)
-            reason = reason or outdated(node, catalog)
+            reason = reason or (outdated(node, catalog) if TAG in node.tags else cut_short(node, catalog))
             if reason:
                 logger.debug("%s runs: %s", node.name, reason)
                 again |= set(node.outputs)
@@ -49,6 +48,19 @@ class FreshnessHooks:
                     dataset = catalog.get(name)
                     if isinstance(dataset, ArtefactDataset):
                         dataset.disregard()
+
+
+def cut_short(node: Node, catalog: DataCatalog) -> str | None:
+    """Why a node's outputs are those of a trial, ``None`` if they are not, or if this run is the same one."""
+    if COMPUTE not in node.inputs:
+        return None
+    planned = plain(catalog.load(COMPUTE)).get(CHANGES_RESULTS)
+    for dataset in (catalog.get(name) for name in node.outputs):
+        record = dataset.record() if isinstance(dataset, ArtefactDataset) else {}
+        page = record.get("parameters", {}).get(COMPUTE.removeprefix("params:"), {})
+        if page.get(CHANGES_RESULTS) not in (None, planned):
+            return f"its outputs are of a trial of {page[CHANGES_RESULTS]} steps"
+    return None
 
 
 def outdated(node: Node, catalog: DataCatalog) -> str | None:
@@ -84,7 +96,7 @@ def _same(name: str, saved: Any, value: Any) -> bool:
     if saved is None:
         return False
     if name == COMPUTE:
-        return bool(saved.get(_CHANGES_RESULTS) == plain(value)[_CHANGES_RESULTS])
+        return bool(saved.get(CHANGES_RESULTS) == plain(value)[CHANGES_RESULTS])
     if hasattr(value, "__dataclass_fields__"):
         try:
             saved = plain(config_from_dict(type(value), saved))

@@ -20,7 +20,8 @@ from kedro.io import DataCatalog
 from kedro.pipeline.node import Node
 from mlflow.entities import Metric, RunInfo
 
-from wam.hooks.mlflow_run import flatten, lineage_entry, log_parameters
+from wam.contracts import dotted
+from wam.hooks.mlflow_run import lineage_entry, log_parameters
 from wam.hooks.provenance import plain
 from wam.pipelines.grid import cell_of
 from wam.training import metrics
@@ -98,7 +99,7 @@ class MlflowCellHooks:
             run_id = self._parent.run_id if cell is None else self._children[cell]
             stem = dataset_name.rsplit(".", 1)[-1]
             prefix = stem if cell else f"{node.namespace}/{stem}" if node.namespace else stem
-            _log(run_id, {f"{prefix}/{key}": value for key, value in flatten(data)}, 0)
+            _log(run_id, {f"{prefix}/{key}": value for key, value in dotted(data)}, 0)
 
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self) -> None:
@@ -135,7 +136,7 @@ class MlflowCellHooks:
 
     def _log_parameters(self, cell: tuple[str, str], inputs: Mapping[str, Any]) -> None:
         pages = {name: plain(value) for name, value in inputs.items() if name.startswith("params:")}
-        flat = dict(flatten({_column(name, cell): value for name, value in pages.items()}))
+        flat = dict(dotted({_column(name, cell): value for name, value in pages.items()}))
         new = {name: value for name, value in flat.items() if name not in self._parameters[cell]}
         log_parameters(self._children[cell], new)
         self._parameters[cell].update(new)

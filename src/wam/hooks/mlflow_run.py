@@ -7,7 +7,7 @@ Lineage is logged by reference (name, version, path, digest); nothing is copied 
 import atexit
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,21 +19,13 @@ from kedro.pipeline import Pipeline
 from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
 from mlflow.entities import Dataset, DatasetInput, Param
 
+from wam.contracts import dotted
 from wam.datasets import ArtefactDataset
 from wam.hooks.provenance import code_version
 from wam.pipelines.ablation.pipeline import PAGES
 
 _PARAMETERS_PER_BATCH: Final = 100
 """Limit of MLflow's ``log_batch``."""
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names and leaves of nested values; lists stay whole."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def log_parameters(run_id: str, values: Mapping[str, Any]) -> None:
@@ -73,7 +65,7 @@ class MlflowRunHooks(MlflowHook):  # type: ignore[misc]
         """Set up tracking as ``mlflow.yml`` says, and keep the configured parameters."""
         super().after_context_created(context)
         pages = {name: page for name, page in context.config_loader["parameters"].items() if name != PAGES}
-        self._parameters = dict(flatten(pages))
+        self._parameters = dict(dotted(pages))
         self._project_path = Path(context.project_path)
 
     @hook_impl
@@ -82,6 +74,7 @@ class MlflowRunHooks(MlflowHook):  # type: ignore[misc]
     ) -> None:
         """Start the run; log every parameter once and what code ran."""
         self._lineage: dict[str, dict[str, dict[str, str]]] = {"inputs": {}, "outputs": {}}
+        self._catalog = catalog
         super().before_pipeline_run(run_params, pipeline, catalog)
         if self.run_id is not None:
             log_parameters(self.run_id, self._parameters)
@@ -98,12 +91,17 @@ class MlflowRunHooks(MlflowHook):  # type: ignore[misc]
         self._note(catalog, "inputs", [name for name in inputs if not name.startswith("params:")])
 
     @hook_impl
+    def after_dataset_saved(self, dataset_name: str) -> None:
+        """Note what this run made: what it skipped, or never came to, has older versions."""
+        self._note(self._catalog, "outputs", [dataset_name])
+
+    @hook_impl
     def after_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
         """Log the lineage and end the run."""
         atexit.unregister(self._mark_killed)
-        self._log_lineage(catalog, pipeline)
+        self._log_lineage(pipeline)
         super().after_pipeline_run(run_params, pipeline, catalog)
 
     @hook_impl
@@ -112,7 +110,7 @@ class MlflowRunHooks(MlflowHook):  # type: ignore[misc]
     ) -> None:
         """Log what was done so far and mark the run as failed."""
         atexit.unregister(self._mark_killed)
-        self._log_lineage(catalog, pipeline)
+        self._log_lineage(pipeline)
         super().on_pipeline_error(error, run_params, pipeline, catalog)
 
     def _mark_killed(self) -> None:
@@ -125,10 +123,9 @@ class MlflowRunHooks(MlflowHook):  # type: ignore[misc]
             if entry:
                 self._lineage[direction][name] = entry
 
-    def _log_lineage(self, catalog: DataCatalog, pipeline: Pipeline) -> None:
+    def _log_lineage(self, pipeline: Pipeline) -> None:
         if self.run_id is None:
             return
-        self._note(catalog, "outputs", sorted({name for node in pipeline.nodes for name in node.outputs}))
         client = mlflow.MlflowClient()
         client.log_dict(self.run_id, self._lineage, "lineage.json")
         free = {name: entry for name, entry in self._lineage["inputs"].items() if name in pipeline.inputs()}

@@ -1,4 +1,4 @@
-"""Before any work: parameters that nothing reads and inputs that nobody made stop the run."""
+"""Before any work: parameters nobody reads, inputs nobody made, places already taken stop the run."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -10,6 +10,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.validation import ParameterValidationError
 
+from wam.datasets import ArtefactDataset
 from wam.hooks.refusal import RunRefusedError
 from wam.pipeline_registry import STAGES, register_pipelines
 from wam.pipelines.ablation.pipeline import PAGES
@@ -23,6 +24,10 @@ RUN_OPTIONS: Final = frozenset({"data_root", "mlflow_uri", "mlflow_artifacts", "
 
 class MissingInputsError(RunRefusedError):
     """The run reads what does not exist yet."""
+
+
+class OutputInTheWayError(RunRefusedError):
+    """The run would end with an artefact that cannot be saved."""
 
 
 class WrongParametersError(RunRefusedError):
@@ -56,15 +61,27 @@ class RunEnvironmentHooks:
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
-        """Refuse a run whose inputs were not made yet.
+        """Refuse a run whose inputs were not made yet, or whose outputs cannot be saved.
 
         Raises:
             MissingInputsError: Naming them and the pipeline to run first.
+            OutputInTheWayError: Naming the node and what is in its way.
         """
         missing = sorted(name for name in pipeline.inputs() if not _is_there(catalog, name))
         if missing:
             stages = stages_to_run(missing, lambda name: _is_there(catalog, name))
             raise MissingInputsError(_how_to_make(missing, stages, run_params.get("env")))
+        for node in pipeline.nodes:
+            skipped = run_params.get("only_missing_outputs") and all(map(catalog.exists, node.outputs))
+            obstacle = None if skipped else _obstacle(catalog, node.outputs)
+            if obstacle:
+                raise OutputInTheWayError(f"{node.name} could not save its work: {obstacle}")
+
+
+def _obstacle(catalog: DataCatalog, outputs: Iterable[str]) -> str | None:
+    datasets = (catalog.get(name) for name in outputs)
+    found = (dataset.obstacle() for dataset in datasets if isinstance(dataset, ArtefactDataset))
+    return next((obstacle for obstacle in found if obstacle), None)
 
 
 def _is_there(catalog: DataCatalog, name: str) -> bool:

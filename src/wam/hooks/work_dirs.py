@@ -22,7 +22,9 @@ from wam.hooks.provenance import plain
 logger = logging.getLogger(__name__)
 
 COMPUTE: Final = "params:compute"
-"""The page that changes no result: work goes on with another number of workers."""
+"""The page of where and how wide: work goes on with another number of workers."""
+CHANGES_RESULTS: Final = "stop_after"
+"""The one setting of that page that says what is made: a trial has work of its own."""
 
 ATTEMPTS: Final = "attempts.json"
 """Note in a scratch folder of when each attempt began."""
@@ -90,8 +92,9 @@ def work_digest(catalog: DataCatalog, inputs: dict[str, Any]) -> str:
     for name, value in inputs.items():
         dataset = catalog.get(name)
         if name == COMPUTE:
-            continue  # where and how wide, never what
-        if name.startswith("params:"):
+            limit = plain(value).get(CHANGES_RESULTS)
+            values |= {} if limit is None else {name: {CHANGES_RESULTS: limit}}
+        elif name.startswith("params:"):
             values[name] = plain(value)
         elif isinstance(dataset, ArtefactDataset):
             values[name] = dataset.record().get("digest") or str(dataset.location())

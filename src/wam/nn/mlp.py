@@ -5,9 +5,6 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-LAYER_NORM_EPS = 1e-3
-"""As in the published world model (docs/published.md, world model)."""
-
 
 class MLP(nn.Sequential):
     """Linear layers with ELU between them and a linear output.
@@ -16,16 +13,13 @@ class MLP(nn.Sequential):
         inputs: Width of the input.
         hidden: Widths of the hidden layers, may be empty.
         outputs: Width of the output.
-        layer_norm: Normalise before each ELU.
     """
 
-    def __init__(self, inputs: int, hidden: Sequence[int], outputs: int, *, layer_norm: bool = False) -> None:
+    def __init__(self, inputs: int, hidden: Sequence[int], outputs: int) -> None:
         layers: list[nn.Module] = []
         width = inputs
         for next_width in hidden:
             layers.append(nn.Linear(width, next_width))
-            if layer_norm:
-                layers.append(nn.LayerNorm(next_width, eps=LAYER_NORM_EPS))
             layers.append(nn.ELU(inplace=True))
             width = next_width
         layers.append(nn.Linear(width, outputs))

@@ -42,14 +42,7 @@ class MinMaxNormalizer(nn.Module):
         self.minimum.copy_(low)
         self.maximum.copy_(high)
 
-    def _range(self) -> Tensor:
-        span = self.maximum - self.minimum
-        return torch.where(span > 0, span, torch.ones_like(span))
-
     def forward(self, raw: Float[Tensor, "*batch size"]) -> Float[Tensor, "*batch size"]:
         """Normalise; computed in float32."""
-        return (raw - self.minimum) / self._range()
-
-    def inverse(self, normalised: Float[Tensor, "*batch size"]) -> Float[Tensor, "*batch size"]:
-        """Undo ``forward``."""
-        return normalised * self._range() + self.minimum
+        span = self.maximum - self.minimum
+        return (raw - self.minimum) / torch.where(span > 0, span, torch.ones_like(span))

@@ -89,7 +89,10 @@ class ResidualMLP(nn.Module):
     ) -> Float[Tensor, "*B out"]:
         """Output for a changing part and a static part already projected; ``projected`` may broadcast."""
         assert self.input.changing is not None, "the network was built without a changing part"
-        x = nn.functional.linear(changing, self.input.changing) + projected
+        return self.after_input(nn.functional.linear(changing, self.input.changing) + projected)
+
+    def after_input(self, x: Float[Tensor, "*B hidden"]) -> Float[Tensor, "*B out"]:
+        """Everything behind the first layer."""
         y: Tensor = self.output(self.blocks(x))
         return y
 
@@ -103,5 +106,4 @@ class ResidualMLP(nn.Module):
             raise ValueError(
                 f"the network has a changing part of width {self.changing_dim}; call forward_projected"
             )
-        y: Tensor = self.output(self.blocks(self.project_static(static)))
-        return y
+        return self.after_input(self.project_static(static))

@@ -87,7 +87,8 @@ class ProcessCrew(Generic[P, R]):
 
         Pieces start in their order and one waits in front of the workers, so it was one of the oldest.
         """
-        wait([ticket.future for ticket in self._open])
+        while wait([ticket.future for ticket in self._open], timeout=STOP_CHECK_S).not_done:
+            check_stop()
         _leave_pool(self._pool, self._workers, [])
         self._pool = _join_pool(self._workers)
         lost = [ticket for ticket in self._open if _lost(ticket.future)]

@@ -13,11 +13,17 @@ TERMINAL_INTERVAL_S = 0.5
 LOG_INTERVAL_S = 20.0
 """Seconds before the first line and between two lines where no terminal redraws them."""
 _OWNER: Final[ContextVar[str]] = ContextVar("owner", default="")
+_ROW: Final[ContextVar[int | None]] = ContextVar("row", default=None)
 
 
 def name_bars(owner: str) -> None:
     """Put a name before every bar that this thread makes from now on, where several look alike; "" none."""
     _OWNER.set(owner)
+
+
+def place_bars(row: int) -> None:
+    """Give the bars that this thread makes from now on a row, where several processes share a terminal."""
+    _ROW.set(row)
 
 
 def bar_owner() -> str:
@@ -87,6 +93,6 @@ def progress(total: int, description: str, unit: str, *, initial: int = 0, shown
         dynamic_ncols=terminal,
         smoothing=0.1,
         file=sys.stderr if terminal else _Lines(),
-        position=None if terminal else 0,
+        position=_ROW.get() if terminal else 0,
         disable=not shown,
     )

@@ -26,7 +26,7 @@ from wam.parallel.workers import (
 P = TypeVar("P")
 R = TypeVar("R")
 
-RAY_MISSING: Final = "Ray is not installed: pip install 'wam[ray]', or set compute.executor: local"
+RAY_MISSING: Final = "Ray is not installed: pip install -e '.[ray]', or set compute.executor: local"
 KNOCK_S: Final = 10.0
 """Seconds in which a cluster must take a connection."""
 _GUARD: Final = threading.Lock()

@@ -14,10 +14,13 @@ from wam.evaluation.perceptual import PerceptualConfig
 from wam.evaluation.rollout import MAX_STEPS
 from wam.parallel.map import RayWorkers, Workers, available_workers
 from wam.parallel.ray_crew import RAY_MISSING
-from wam.policy.config import DiffusionConfig
+from wam.policy.config import CloningConfig, DiffusionConfig
+from wam.rl.config import PPOConfig
 from wam.rl.frame_filter import PrevAction
 from wam.rl.scenes import SceneDraw
 from wam.rl.sight import no_decoder
+from wam.tasks.selection import SelectionConfig
+from wam.tasks.table import task
 from wam.training.device import Device
 from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
 from wam.world_model.part import split_streams
@@ -53,6 +56,10 @@ class ComputeConfig:
         if self.in_process:
             return 1
         return RayWorkers(self.workers) if self.executor == "ray" else self.workers or available_workers()
+
+    def limited(self, steps: int) -> int:
+        """Steps (or iterations) that are really taken of so many planned."""
+        return min(steps, self.stop_after or steps)
 
     @property
     def pool_workers(self) -> Workers:
@@ -231,6 +238,43 @@ def check_sight(policy: DiffusionConfig, models: Mapping[str, WorldModelConfig])
         raise ValueError(no_decoder(policy.sees, f"world model {' and '.join(mute)}"))
 
 
+def _check_tasks(rows: Mapping[str, TaskRow]) -> None:
+    for key, row in rows.items():
+        if task(row.name).name != key:
+            raise ValueError(
+                f"row {key} of parameters_tasks.yml is named {row.name}: its cells would be of another task "
+                f"than they say; set tasks.{key}.name to {key}"
+            )
+
+
+def check_demonstrations(cloning: CloningConfig, selection: SelectionConfig) -> None:
+    """Check that there will be as many demonstrations as are to be cloned.
+
+    Raises:
+        ValueError: Naming both numbers and the remedy.
+    """
+    if cloning.demonstrations is not None and cloning.demonstrations > selection.demos:
+        raise ValueError(
+            f"behavior_cloning.demonstrations {cloning.demonstrations} is above selection.demos "
+            f"{selection.demos}; lower it"
+        )
+
+
+def check_refinement(policy: DiffusionConfig, ppo: PPOConfig) -> None:
+    """Check that policies can be refined as ``ppo`` says.
+
+    Raises:
+        ValueError: If ``imagine_steps`` is no multiple of ``act_steps``, or more denoising steps are
+            fine-tuned than there are.
+    """
+    ppo.decisions(policy.act_steps)
+    if ppo.ft_denoising_steps > policy.denoising_steps:
+        raise ValueError(
+            f"ppo.ft_denoising_steps {ppo.ft_denoising_steps} is above policy.denoising_steps "
+            f"{policy.denoising_steps}; lower it"
+        )
+
+
 def check_pages(pages: Mapping[str, Any]) -> None:
     """Check what no page can check alone.
 
@@ -238,12 +282,14 @@ def check_pages(pages: Mapping[str, Any]) -> None:
         pages: Validated pages by name.
 
     Raises:
-        ValueError: If Ray is asked for and not installed, a batch has fewer streams than it is to be cut
-            into parts, ``imagine_steps`` is no multiple of ``act_steps``, more denoising steps are fine-tuned
-            than there are, more demonstrations are cloned than selected, more segments or starts are selected
-            than play collects, checkpoints are to be chosen on no starts, policies are to see what a world
-            model cannot imagine, or a row of the world models has a setting that its page has not.
+        ValueError: If a task is unknown or not its row's, Ray is asked for and not installed, a batch has
+            fewer streams than it is to be cut into parts, ``imagine_steps`` is no multiple of ``act_steps``,
+            more denoising steps are fine-tuned than there are, more demonstrations are cloned than selected,
+            more segments or starts are selected than play collects, checkpoints are to be chosen on no
+            starts, policies are to see what a world model cannot imagine, or a row of the world models has a
+            setting that its page has not.
     """
+    _check_tasks(pages["tasks"])
     applied = {
         name: row.applied(pages["world_model"], pages["world_model_training"])
         for name, row in pages["world_models"].items()
@@ -251,17 +297,8 @@ def check_pages(pages: Mapping[str, Any]) -> None:
     _check_compute(pages["compute"], [training for _, training in applied.values()])
     check_sight(pages["policy"], {name: model for name, (model, _) in applied.items()})
     _check_selection(pages)
-    pages["ppo"].decisions(pages["policy"].act_steps)
-    if pages["ppo"].ft_denoising_steps > pages["policy"].denoising_steps:
-        raise ValueError(
-            f"ppo.ft_denoising_steps {pages['ppo'].ft_denoising_steps} is above policy.denoising_steps "
-            f"{pages['policy'].denoising_steps}; lower it"
-        )
-    cloned, demos = pages["behavior_cloning"].demonstrations, pages["selection"].demos
-    if cloned is not None and cloned > demos:
-        raise ValueError(
-            f"behavior_cloning.demonstrations {cloned} is above selection.demos {demos}; lower it"
-        )
+    check_demonstrations(pages["behavior_cloning"], pages["selection"])
+    check_refinement(pages["policy"], pages["ppo"])
     wanted = {
         "demos": "min_training_segments",
         "test_starts": "test_starts",

@@ -1,8 +1,7 @@
 """Behavior cloning: expert chunks to a diffusion policy with averaged weights."""
 
 import copy
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -24,10 +23,12 @@ from wam.policy.config import (
 )
 from wam.policy.diffusion import DiffusionPolicy
 from wam.policy.windows import chunk_windows
-from wam.seeding import numpy_generator, torch_generator
+from wam.seeding import torch_generator
 from wam.training.checkpoint import Checkpoint
+from wam.training.config import steps_in_all
 from wam.training.loop import TrainingResult, train
 from wam.training.optim import cycle_rate_at
+from wam.training.passes import ShuffledPasses, Stateless
 
 ACTION_TOLERANCE = 1e-4
 """How far an expert action may leave [-1, 1] by rounding."""
@@ -91,7 +92,7 @@ def chunks_from_episodes(
     return Chunks(torch.from_numpy(cond), torch.from_numpy(action), torch.from_numpy(window))
 
 
-class CloningObjective:
+class CloningObjective(Stateless):
     """Noise prediction on random expert windows: shuffled passes, each batch a function of seed and step.
 
     Args:
@@ -104,9 +105,8 @@ class CloningObjective:
     def __init__(self, policy: DiffusionPolicy, chunks: Chunks, *, batch: int, seed: int) -> None:
         self.policy = policy
         self.chunks = chunks
-        self.batch = batch
         self.seed = seed
-        self._shuffle = (-1, np.zeros(0, np.int64))
+        self.passes = ShuffledPasses(np.arange(len(chunks)), batch, seed, "cloning order")
 
     def modules(self) -> nn.Module:
         """The policy."""
@@ -114,34 +114,21 @@ class CloningObjective:
 
     def loss(self, step: int) -> LossOutput:
         """Loss on the batch of gradient step ``step``."""
-        windows = self.chunks.window[torch.from_numpy(self._batch(step)).to(self.chunks.window.device)]
+        return self.policy.loss(*self._drawn(step))
+
+    def accumulate(self, step: int) -> LossOutput:
+        """As :meth:`loss`, its gradient left in the parameters."""
+        if self.chunks.cond.device.type == "cpu":
+            return self.policy.loss_with_gradient(*self._drawn(step))
+        output = self.loss(step)
+        output.loss.backward()  # type: ignore[no-untyped-call]
+        return output
+
+    def _drawn(self, step: int) -> tuple[Tensor, Tensor, torch.Generator]:
+        """Conditions and chunks of a batch, and where its noise comes from."""
+        windows = self.chunks.window[torch.from_numpy(self.passes.rows(step)).to(self.chunks.window.device)]
         generator = torch_generator(self.seed, "cloning noise", step)
-        return self.policy.loss(self.chunks.cond[windows[:, 0]], self.chunks.action[windows], generator)
-
-    def _batch(self, step: int) -> np.ndarray:
-        epoch, position = divmod(step, steps_per_epoch(len(self.chunks), self.batch))
-        if self._shuffle[0] != epoch:
-            order = numpy_generator(self.seed, "cloning order", epoch).permutation(len(self.chunks))
-            self._shuffle = (epoch, order)
-        return self._shuffle[1][position * self.batch : (position + 1) * self.batch]
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Nothing: every batch follows from the seed and the step."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Nothing to restore.
-
-        Raises:
-            ValueError: If there is something to restore.
-        """
-        if state:
-            raise ValueError(f"cloning keeps no state, got {sorted(state)}")
-
-
-def steps_per_epoch(windows: int, batch: int) -> int:
-    """Gradient steps of one pass, the last one smaller."""
-    return math.ceil(windows / batch)
+        return self.chunks.cond[windows[:, 0]], self.chunks.action[windows], generator
 
 
 @dataclass(frozen=True)
@@ -195,12 +182,13 @@ def clone_policy(
     fan_in_uniform_(policy, seed)
     policy.fit_condition(chunks.cond[chunks.window[:, 0]])
     policy.to(device)
-    passes = steps_per_epoch(len(chunks), cloning.batch)
+    objective = CloningObjective(policy, chunks.to(device), batch=cloning.batch, seed=seed)
+    passes = objective.passes.steps
     pages = {"diffusion": config_to_dict(diffusion), "cloning": config_to_dict(cloning), "seed": seed}
     data = {"cond": chunks.cond, "action": chunks.action, "window": chunks.window}
     training = train(
-        CloningObjective(policy, chunks.to(device), batch=cloning.batch, seed=seed),
-        steps=cloning.steps or (cloning.epochs or 0) * passes,
+        objective,
+        steps=steps_in_all(cloning.steps, cloning.epochs, passes),
         optimizer=cloning.optimizer,
         ema_decay=cloning.ema_decay,
         **_cadence(cloning, passes),

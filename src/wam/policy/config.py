@@ -5,7 +5,7 @@ from typing import Final, Literal
 from pydantic import Field, model_validator
 
 from wam.contracts import ACTION_DIM, config
-from wam.training.config import OptimizerConfig
+from wam.training.config import OptimizerConfig, check_length
 
 PUBLISHED_WARMUP_EPOCHS: Final = 100
 """Epochs of linear growth in the public code (docs/published.md, fault B12)."""
@@ -95,8 +95,7 @@ class CloningConfig:
 
     @model_validator(mode="after")
     def _one_length(self) -> "CloningConfig":
-        if (self.steps is None) == (self.epochs is None):
-            raise ValueError(f"give either steps or epochs, got steps={self.steps}, epochs={self.epochs}")
+        check_length(self.steps, self.epochs)
         if self.cadence == "published" and not 0 < (self.epochs or 0) <= PUBLISHED_CYCLE_EPOCHS:
             raise ValueError(
                 f"cadence published needs epochs between 1 and the {PUBLISHED_CYCLE_EPOCHS} of its cycle, "

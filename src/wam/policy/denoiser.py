@@ -3,7 +3,7 @@
 import math
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from wam.nn.residual_mlp import ResidualMLP
@@ -64,21 +64,28 @@ class DiffusionMLP(nn.Module):
         """Share of the first layer from the condition: the same for every denoising step."""
         return self.trunk.project_static(cond)
 
+    def project_steps(self) -> Float[Tensor, "K hidden"]:
+        """Share of the first layer from each denoising step: the same for every chunk."""
+        chunk_dim = math.prod(self.chunk_shape)
+        return nn.functional.linear(self.step_embedding(self.step_table), self._changing[:, chunk_dim:])
+
     def forward(
-        self,
-        noisy: Float[Tensor, "*B Hs A"],
-        k: Int[Tensor, "*#B"],
-        projected: Float[Tensor, "*#B hidden"],
+        self, noisy: Float[Tensor, "*B Hs A"], projected: Float[Tensor, "*#B hidden"]
     ) -> Float[Tensor, "*B Hs A"]:
         """Unit noise in ``noisy``.
 
         Args:
             noisy: Noisy chunks.
-            k: Denoising step of each chunk, 0 .. K - 1; may broadcast over the batch.
-            projected: Output of :meth:`project_condition`; may broadcast over the batch.
+            projected: :meth:`project_condition` plus the row of :meth:`project_steps`; may broadcast over the
+                batch.
         """
-        embedded = self.step_embedding(self.step_table)[k]
         chunk = noisy.flatten(-2)
-        changing = torch.cat((chunk, embedded.expand(*chunk.shape[:-1], -1)), -1)
-        noise = self.trunk.forward_projected(changing, projected)
-        return noise.reshape(*noise.shape[:-1], *self.chunk_shape)
+        x = nn.functional.linear(chunk, self._changing[:, : chunk.shape[-1]]) + projected
+        noise: Tensor = self.trunk.after_input(x)
+        return noise.reshape(noisy.shape)
+
+    @property
+    def _changing(self) -> nn.Parameter:
+        weight = self.trunk.input.changing
+        assert weight is not None, "the trunk is built with a changing part"
+        return weight

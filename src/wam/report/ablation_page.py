@@ -10,9 +10,9 @@ from wam.evaluation.success import MEAN_ROW
 from wam.report.ablation_plots import plot_differences
 from wam.report.ablation_tables import REFINED_QUESTION
 from wam.report.cells import tasks_of
-from wam.report.labels import task_title
+from wam.report.labels import STAGES, task_title
 from wam.report.page import Page, Section, cards, details, figure, heading, note, paragraph, render
-from wam.report.tables import MISSING, percent, plain_html, signed_points
+from wam.report.tables import MISSING, percent, plain_html, plain_markdown, signed_points
 
 SUBTITLE = "Rows of settings that differ in little else, trained with several seeds, from the same starts"
 READING = (
@@ -26,7 +26,6 @@ BY_TASK = (
     "Differences by task, not corrected for looking at eight: among eight tasks without any difference, one "
     "interval or more excludes 0 in a third of all cases."
 )
-STAGES = {"cloned": "cloning", "finetuned": "PPO, last", "selected": "PPO, selected"}
 QUALITY = {
     "psnr_mean": "PSNR (dB)",
     "ssim_mean": "SSIM",
@@ -34,7 +33,7 @@ QUALITY = {
     "validation_kl_loss": "KL (nats)",
     "validation_action_error": "action error",
 }
-"""Columns of the table of world models: figure by name, title."""
+"""Figures of world models that the page shows, where they were recorded: name, title."""
 
 
 @dataclass(frozen=True)
@@ -267,7 +266,4 @@ def _provenance(ablation: Ablation) -> Section:
 
 
 def _markdown(table: pd.DataFrame) -> str:
-    if not len(table):
-        return "Not run yet.\n"
-    lines = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return f"{plain_markdown(table)}\n" if len(table) else "Not run yet.\n"

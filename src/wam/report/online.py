@@ -13,7 +13,7 @@ from wam.evaluation.success import wilson_interval
 from wam.report.labels import color_of, task_title, world_model_title
 from wam.report.page import Page, Section, details, figure, note, paragraph, render
 from wam.report.plots import new_figure, page_style, to_svg
-from wam.report.tables import MISSING, plain_html, signed_points
+from wam.report.tables import MISSING, plain_html, plain_markdown, signed_points
 
 TITLE = "PPO in the simulator beside PPO in imagination"
 SUBTITLE = "The same policy, algorithm, settings and scenes; episodes in the simulator cost real steps"
@@ -161,9 +161,7 @@ def _count(line: Mapping[Hashable, Any], policy: str) -> str:
 
 def online_markdown(online: Online) -> str:
     """The table as Markdown, and how to read it."""
-    table = text_table(online.lines)
-    rows = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
-    body = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    body = plain_markdown(text_table(online.lines))
     about = "; ".join(f"{name}: {value}" for name, value in online.facts.items())
     return f"# {TITLE}\n\n{about}\n\n{body}\n\n{MATCH}\n\n{READING}\n"
 

@@ -147,9 +147,7 @@ def plot_imagined_beside_real(table: pd.DataFrame) -> str:
             axes.plot(
                 imagined["step"], 100 * imagined["imagined"], "--", color=color_of(name), label="imagined"
             )
-            axes.plot(
-                real["step"], 100 * real["real"], "o-", color=color_of(name), label="real, selection starts"
-            )
+            axes.plot(real["step"], 100 * real["real"], "o-", color=color_of(name), label="real")
             axes.set(
                 title=world_model_title(name), xlabel="PPO iteration", ylabel="success (%)", ylim=(-3, 103)
             )

@@ -35,11 +35,17 @@ CAPTIONS: Mapping[str, str] = {
     SUCCESS: "Success from the held-out starts; 95 % intervals (Wilson per task, combined for the mean).",
     LEARNING: "Training of the world models: losses per step.",
     IMAGINED: "While PPO runs: success that the classifier sees in imagination (dashed) beside success "
-    "in the simulator from the selection starts, mean over tasks. Where they part, imagination misleads.",
+    "in the simulator from the {checkpoints_on} starts, mean over tasks. Where they part, imagination "
+    "misleads.",
     OPEN_LOOP: "Prediction from one frame with recorded actions, held-out sequences: mean and one deviation.",
     POLICIES: "Cloning loss and PPO, mean over tasks.",
 }
-"""Caption of each figure by its name."""
+"""Caption of each figure by its name; ``{checkpoints_on}`` names the starts that PPO was evaluated on."""
+UNTOUCHED = "which neither training nor selection ever touched."
+TOUCHED = (
+    "which training never touched; but PPO's checkpoints were chosen on them, as published "
+    "(evaluation.checkpoints_on: test), so the rates of selected policies are optimistic."
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ class Results:
         clips: Rollout clips by world model and file name.
         ancestry: Artefact, version and digest of what the page was made from.
         bootstrap_seed: Of the intervals of differences.
+        checkpoints_on: Starts on which PPO's checkpoints were chosen: ``selection``, ``test`` or ``none``.
         clips_per_task: Clips shown per world model and task.
     """
 
@@ -78,6 +85,7 @@ class Results:
     clips: Mapping[str, Mapping[str, bytes]]
     ancestry: pd.DataFrame
     bootstrap_seed: int
+    checkpoints_on: str
     clips_per_task: int
 
 
@@ -110,7 +118,8 @@ def headline(success: pd.DataFrame) -> dict[str, tuple[str, str]]:
 
 
 def _plot(results: Results, name: str) -> list[str]:
-    return [figure(results.figures[name], CAPTIONS[name])] if name in results.figures else []
+    caption = CAPTIONS[name].format(checkpoints_on=results.checkpoints_on)
+    return [figure(results.figures[name], caption)] if name in results.figures else []
 
 
 def _success(results: Results) -> Section:
@@ -121,7 +130,7 @@ def _success(results: Results) -> Section:
             success_html(results.success),
             note(
                 "Successes of trials with the 95 % interval below. Every policy ran from the same held-out "
-                "starts, which neither training nor selection ever touched."
+                f"starts, {TOUCHED if results.checkpoints_on == 'test' else UNTOUCHED}"
             ),
             *_plot(results, SUCCESS),
             heading("Beside the papers"),

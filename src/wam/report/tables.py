@@ -47,6 +47,12 @@ def success_markdown(success: pd.DataFrame) -> str:
     return "\n".join([*lines, "", note, ""])
 
 
+def plain_markdown(table: pd.DataFrame) -> str:
+    """Any small table of ready-made text as Markdown, without a line end behind it."""
+    rows = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
+    return "\n".join(_markdown_row(row) for row in rows)
+
+
 def _markdown_row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 

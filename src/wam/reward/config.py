@@ -3,7 +3,7 @@
 from pydantic import Field, model_validator
 
 from wam.contracts import config
-from wam.training.config import OptimizerConfig
+from wam.training.config import OptimizerConfig, check_length
 
 
 @config
@@ -50,6 +50,5 @@ class RewardTrainingConfig:
 
     @model_validator(mode="after")
     def _one_length(self) -> "RewardTrainingConfig":
-        if (self.steps is None) == (self.epochs is None):
-            raise ValueError(f"give either steps or epochs, got steps={self.steps}, epochs={self.epochs}")
+        check_length(self.steps, self.epochs)
         return self

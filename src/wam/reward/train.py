@@ -1,7 +1,6 @@
 """Training of a reward classifier on labelled frames."""
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +12,13 @@ from wam.contracts import LossOutput, config_to_dict
 from wam.nn.linear_init import fan_in_uniform_
 from wam.reward.classifier import RewardClassifier
 from wam.reward.config import ClassifierConfig, RewardTrainingConfig
-from wam.reward.metrics import DetectionQuality, precision_recall
-from wam.seeding import numpy_generator
 from wam.training.checkpoint import Checkpoint
+from wam.training.config import steps_in_all
 from wam.training.loop import TrainingResult, train
+from wam.training.passes import ShuffledPasses, Stateless
 
 
-class RewardObjective:
+class RewardObjective(Stateless):
     """Contrastive classification on labelled frames; each batch is a function of seed and step.
 
     Args:
@@ -45,13 +44,14 @@ class RewardObjective:
         self.classifier = classifier
         self.feat = feat
         self.label = label
-        self.seed = seed
         marks = label.cpu().numpy()
         if balanced:
             groups = [(np.flatnonzero(marks), batch // 2), (np.flatnonzero(~marks), batch - batch // 2)]
         else:
             groups = [(np.arange(len(marks)), batch)]
-        self._groups = [_Shuffled(rows, size, seed, str(i)) for i, (rows, size) in enumerate(groups)]
+        self._groups = [
+            ShuffledPasses(rows, size, seed, "reward order", str(i)) for i, (rows, size) in enumerate(groups)
+        ]
 
     def modules(self) -> nn.Module:
         """The classifier."""
@@ -62,38 +62,6 @@ class RewardObjective:
         rows = torch.from_numpy(np.concatenate([group.rows(step) for group in self._groups]))
         rows = rows.to(self.feat.device)
         return self.classifier.loss(self.feat[rows], self.label[rows])
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Nothing: every batch follows from the seed and the step."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Nothing to restore.
-
-        Raises:
-            ValueError: If there is something to restore.
-        """
-        if state:
-            raise ValueError(f"reward training keeps no state, got {sorted(state)}")
-
-
-class _Shuffled:
-    """Endless shuffled passes over rows, addressed by step; the last batch of a pass is smaller."""
-
-    def __init__(self, rows: np.ndarray, batch: int, seed: int, name: str) -> None:
-        self._rows = rows
-        self._batch = batch
-        self._seed = seed
-        self._name = name
-        self._pass: tuple[int, np.ndarray] = (-1, rows)
-
-    def rows(self, step: int) -> np.ndarray:
-        """Rows of the batch of ``step``."""
-        number, position = divmod(step, math.ceil(len(self._rows) / self._batch))
-        if self._pass[0] != number:
-            generator = numpy_generator(self._seed, "reward order", self._name, number)
-            self._pass = (number, generator.permutation(self._rows))
-        return self._pass[1][position * self._batch : (position + 1) * self._batch]
 
 
 def train_classifier(
@@ -149,7 +117,7 @@ def train_classifier(
     key = Checkpoint("reward_training", {"feat": inputs, "label": marks}, pages).digest if work_dir else ""
     result = train(
         objective,
-        steps=training.steps or (training.epochs or 0) * math.ceil(len(feat) / training.batch),
+        steps=steps_in_all(training.steps, training.epochs, math.ceil(len(feat) / training.batch)),
         optimizer=training.optimizer,
         stop_after=stop_after,
         work_dir=work_dir,
@@ -158,13 +126,6 @@ def train_classifier(
         prefix=prefix,
     )
     return classifier.cpu(), result
-
-
-def detection_quality(
-    classifier: RewardClassifier, feat: Float32[np.ndarray, "N I"], label: Bool[np.ndarray, " N"]
-) -> DetectionQuality:
-    """Precision and recall of a classifier's decisions on labelled frames."""
-    return precision_recall(label, classifier.predict(torch.from_numpy(feat)).numpy())
 
 
 def _feat_dim(feat: np.ndarray, page: ClassifierConfig) -> int:

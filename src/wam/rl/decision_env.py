@@ -81,14 +81,19 @@ class DecisionEnv(VectorEnv[Tensor, Tensor, Tensor]):
         """Put every environment at a start.
 
         Args:
-            seed: Reseeds the generator.
+            seed: Reseeds the generator, one for all environments; a list, as gymnasium allows, is refused.
             options: ``{"rows": (n,) long}`` names the starts instead of drawing them.
 
         Returns:
             Conditions and an empty info.
+
+        Raises:
+            TypeError: If there is a seed for each environment.
         """
-        if isinstance(seed, int):
-            self.generator.manual_seed(seed)
+        if isinstance(seed, list):
+            raise TypeError(f"one generator draws for all environments; give one seed, not {len(seed)}")
+        if seed is not None:
+            self.generator.manual_seed(int(seed))
         rows = options["rows"] if options else self._draw(self.num_envs)
         self._decision = torch.zeros(self.num_envs, dtype=torch.long, device=self._device)
         return self._begin(rows), {}

@@ -8,17 +8,14 @@ from pathlib import Path
 from torch import Tensor
 
 from wam.contracts import config_to_dict
-from wam.nn.linear_init import fan_in_uniform_
 from wam.parallel.progress import progress as progress_bar
-from wam.policy.critic import Critic
 from wam.policy.diffusion import DiffusionPolicy
 from wam.policy.fine_tuned import FineTunedPolicy
 from wam.rl.buffer import collect
 from wam.rl.config import PPOConfig
 from wam.rl.practice import Practice
-from wam.rl.reward_scaling import RewardScaler
 from wam.rl.state import Progress, keep_progress, restore_progress
-from wam.rl.update import Learner
+from wam.rl.update import Learner, make_learner
 from wam.seeding import torch_generator
 from wam.training.checkpoint import Checkpoint
 from wam.training.metrics import publish
@@ -104,16 +101,6 @@ def finetune(
             bar.set_postfix_str(f"{practice.name} success {row[f'{practice.name}_success']:.2f}")
             bar.update(1)
     return _result(state, learner)
-
-
-def make_learner(policy: DiffusionPolicy, config: PPOConfig, seed: int) -> Learner:
-    """Frozen base, actor equal to it, and a seeded critic that shares the policy's statistics."""
-    device = next(policy.parameters()).device
-    base, actor = copy.deepcopy(policy).eval().requires_grad_(False), copy.deepcopy(policy).eval()
-    critic = Critic(policy.cond_dim, config.critic_hidden, policy.standardizer)
-    fan_in_uniform_(critic, seed)
-    scaler = RewardScaler(config.reward_scaling_gamma, config.reward_clip)
-    return Learner(actor, base, critic.to(device), scaler, config)
 
 
 def _iterate(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from wam.contracts import IMAGE_GRIPPER, IMAGE_STATIC, PROPRIO
 from wam.episodes.proprio import proprio_from_robot_obs
-from wam.episodes.shard import resize_image
+from wam.episodes.shard import resize_images
 from wam.sim.frames import SimFrames
 from wam.world_model.featurize import start_state
 from wam.world_model.model import WorldModel
@@ -19,6 +19,15 @@ from wam.world_model.state import RSSMState
 PrevAction = Literal["executed", "policy"]
 """Which action the filter takes as the one that led to a frame: the one that was executed (clipped, gripper
 -1 or +1, as in the recordings), or the policy's own numbers, as published (docs/published.md, fault B9)."""
+
+
+def first_state(
+    world_model: WorldModel, frames: SimFrames, *, start_repeats: int, generator: torch.Generator
+) -> RSSMState:
+    """The states in which episodes begin at n first frames; see :class:`FrameFilter`."""
+    begun = FrameFilter(world_model, start_repeats=start_repeats)
+    begun.start(frames, generator)
+    return begun.state
 
 
 class FrameFilter:
@@ -128,5 +137,4 @@ class FrameFilter:
         self.proprio = self.proprio.index_copy(0, rows, proprio)
 
     def _images(self, images: NDArray[np.uint8]) -> Tensor:
-        small = np.stack([resize_image(image) for image in images])
-        return torch.from_numpy(small).to(self._world_model.device)
+        return torch.from_numpy(resize_images(images)).to(self._world_model.device)

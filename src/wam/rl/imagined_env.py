@@ -1,6 +1,6 @@
 """The world model as a vectorised environment with the contract of the real one."""
 
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -11,7 +11,6 @@ from wam.rl.sight import ImaginedSight, features_alone
 from wam.world_model.state import RSSMState
 
 
-@runtime_checkable
 class ImaginationModel(Protocol):
     """What imagination needs of a world model."""
 

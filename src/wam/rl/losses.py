@@ -25,14 +25,14 @@ class PolicyLoss(NamedTuple):
 def clip_schedule(steps: int, *, coef: float, base: float, rate: float) -> Float[Tensor, " n"]:
     """Ratio clip of each trained denoising step in the order they run; ``coef`` at the last.
 
-    ``base + (coef - base) (exp(rate tau) - 1) / (exp(rate) - 1)`` with ``tau = i / (n - 1)``.
+    ``base + (coef - base) (exp(rate tau) - 1) / (exp(rate) - 1)`` with ``tau = i / (n - 1)``; 1 for a
+    single step.
 
     Source:
         docs/published.md, PPO.
     """
-    tau = (
-        torch.arange(steps, dtype=torch.float64) / max(1, steps - 1) if steps > 1 else torch.ones(1).double()
-    )
+    ones = torch.ones(1, dtype=torch.float64)
+    tau = torch.arange(steps, dtype=torch.float64) / (steps - 1) if steps > 1 else ones
     return (base + (coef - base) * torch.expm1(rate * tau) / math.expm1(rate)).float()
 
 

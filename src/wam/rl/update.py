@@ -1,11 +1,13 @@
 """The update half of an iteration: advantages, then gradient steps on actor and critic."""
 
+import copy
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from wam.nn.linear_init import fan_in_uniform_
 from wam.policy.chain import DenoisingChain, chain_steps, gaussian_log_prob
 from wam.policy.critic import Critic
 from wam.policy.diffusion import DiffusionPolicy
@@ -217,3 +219,21 @@ class Learner:
     def _clamped(self, log_prob: Tensor) -> Tensor:
         low, high = self.config.logprob_clamp
         return clamped_log_prob(log_prob, low=low, high=high, act_steps=self.actor.config.act_steps)
+
+
+def make_learner(policy: DiffusionPolicy, config: PPOConfig, seed: int) -> Learner:
+    """Frozen base, actor equal to it, and a seeded critic that shares the policy's statistics.
+
+    Raises:
+        ValueError: If more denoising steps are to be trained than the policy has.
+    """
+    trained, steps = config.ft_denoising_steps, policy.config.denoising_steps
+    if trained > steps:
+        raise ValueError(
+            f"ft_denoising_steps {trained} is above the policy's denoising_steps {steps}; lower it"
+        )
+    base, actor = copy.deepcopy(policy).eval().requires_grad_(False), copy.deepcopy(policy).eval()
+    critic = Critic(policy.cond_dim, config.critic_hidden, policy.standardizer)
+    fan_in_uniform_(critic, seed)
+    scaler = RewardScaler(config.reward_scaling_gamma, config.reward_clip)
+    return Learner(actor, base, critic.to(next(policy.parameters()).device), scaler, config)

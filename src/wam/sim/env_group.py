@@ -51,11 +51,7 @@ class EnvGroup:
         """Put each start on a table of its own; see ``SimPool.reset``."""
         while len(self._envs) < len(starts):
             self._envs.append(make_table(self._config, render=bool(render[len(self._envs)])))
-        seen = []
-        for env, start, drawn in zip(self._envs, starts, render.tolist(), strict=False):
-            env.rendering = drawn
-            seen.append(env.reset(options={"start": start}))
-        return frames_of([observation for observation, _ in seen], [info for _, info in seen])
+        return self.restart(np.arange(len(starts)), starts, render)
 
     def restart(
         self, rows: NDArray[np.int64], starts: Sequence[Start], render: NDArray[np.bool_]

@@ -75,7 +75,8 @@ def gather_frames(
         last: The n frames before; None at the beginning.
 
     Returns:
-        The n frames; a row in no part keeps its last frame and image, zeros if it had none.
+        The n frames; a row in no part keeps its last frame and image, zeros if it had none. The images of a
+        part without any are black, as those of a table that was not drawn beside others that were.
     """
     robot = np.zeros((n, ROBOT_OBS_DIM)) if last is None else last.robot_obs.copy()
     scene = np.zeros((n, SCENE_STATE_DIM)) if last is None else last.scene_state.copy()
@@ -96,13 +97,12 @@ def _gather(
     rows: Sequence[NDArray[np.int64]],
     last: NDArray[Scalar] | None,
 ) -> NDArray[Scalar] | None:
-    given = [(part, row) for part, row in zip(parts, rows, strict=True) if part is not None]
-    if not given:
-        return last
-    first = given[0][0]
-    gathered = np.zeros((n, *first.shape[1:]), first.dtype) if last is None else last.copy()
-    for part, row in given:
-        gathered[row] = part
+    known = next((values for values in (last, *parts) if values is not None), None)
+    if known is None:
+        return None
+    gathered = np.zeros((n, *known.shape[1:]), known.dtype) if last is None else last.copy()
+    for part, row in zip(parts, rows, strict=True):
+        gathered[row] = 0 if part is None else part
     return gathered
 
 

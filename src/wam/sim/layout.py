@@ -53,10 +53,6 @@ class Layout:
         gap = (g.DRAWER_BAR_Y[1] + g.DRAWER_FACE_Y[0]) / 2
         return np.array([self.drawer_x, gap - drawer, sum(g.DRAWER_BAR_Z) / 2])
 
-    def drawer_bar(self, drawer: float) -> Point:
-        """Centre of the drawer's handle bar (it is `DRAWER_BAR_HALF_WIDTH` wide to each side)."""
-        return np.array([self.drawer_x, sum(g.DRAWER_BAR_Y) / 2 - drawer, sum(g.DRAWER_BAR_Z) / 2])
-
     def slider_handle(self, slide: float) -> Point:
         """Point of the door's knob that the fingers should straddle."""
         along = g.SLIDE_FRAME + np.array([g.DOOR_CENTER_X + self.slider_handle_x - slide, 0.0, 0.0])

@@ -111,9 +111,9 @@ def _prepare(target: Path, settings: dict[str, Any]) -> PlayReport | None:
         return None
     if started.exists():
         shutil.rmtree(target)
-    elif target.exists() and any(target.iterdir()):
+    elif target.exists() and any(path.name != WORK_FOLDER for path in target.iterdir()):
         raise FileExistsError(f"{target} is not empty and no unfinished play collection; name a new folder")
-    started.parent.mkdir(parents=True)
+    started.parent.mkdir(parents=True, exist_ok=True)
     _write_json(started, settings)
     return None
 

@@ -173,7 +173,7 @@ class SimPool:
         Args:
             rows: (k,) tables, each at most once.
             starts: k starts.
-            render: Whether to draw both cameras of those tables; or (k,), of which of them.
+            render: Whether to draw both cameras of those tables; or (k,), of which: the others' are black.
 
         Returns:
             n frames; rows of other tables repeat their last known frame (images too).
@@ -220,7 +220,8 @@ class SimPool:
         Args:
             actions: (n, 7) relative actions in [-1, 1].
             active: (n,) bool; a table that is not active keeps its last frame.
-            render: Whether to draw both cameras of the active tables; or (n,), of which of them.
+            render: Whether to draw both cameras of the active tables; or (n,), of which: the others' images
+                are black, or none if nothing was drawn since the reset.
 
         Returns:
             n frames; rows of inactive tables repeat their last known frame (images too).

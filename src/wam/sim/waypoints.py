@@ -91,11 +91,6 @@ class LegFollower:
         """Whether the last leg is done."""
         return self._index >= len(self._legs)
 
-    @property
-    def leg_index(self) -> int:
-        """Index of the leg being followed; the number of legs when finished."""
-        return self._index
-
     def act(self, robot_obs: Vector, target_pose: Vector) -> Vector:
         """The next action.
 

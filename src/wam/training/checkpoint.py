@@ -56,7 +56,7 @@ class Checkpoint:
 
 
 def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint into ``directory``, in one move; an older one there is replaced."""
+    """Write a checkpoint into ``directory``, in one move; an older one there is removed right before it."""
     scratch = directory.with_name(f".{directory.name}.{uuid.uuid4().hex}")
     scratch.mkdir(parents=True)
     try:

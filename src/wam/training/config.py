@@ -1,4 +1,4 @@
-"""Configuration page of the optimiser."""
+"""Configuration page of the optimiser, and how long a training is."""
 
 import math
 from typing import Literal
@@ -50,3 +50,21 @@ class OptimizerConfig:
                 f"{self.learning_rate}"
             )
         return self
+
+
+def check_length(steps: int | None, epochs: int | None) -> None:
+    """Check that a page gives the length of a training once.
+
+    Raises:
+        ValueError: If both or neither is given.
+    """
+    if (steps is None) == (epochs is None):
+        raise ValueError(f"give either steps or epochs, got steps={steps}, epochs={epochs}")
+
+
+def steps_in_all(steps: int | None, epochs: int | None, steps_per_epoch: int) -> int:
+    """Gradient steps of a training whose page gives its length once, see :func:`check_length`."""
+    if steps is not None:
+        return steps
+    assert epochs is not None, "the page was checked"
+    return epochs * steps_per_epoch

@@ -16,14 +16,14 @@ class WeightAverage:
         if not 0.0 < decay < 1.0:
             raise ValueError(f"ema_decay must lie between 0 and 1, got {decay}")
         self._module = module
+        self._present = [value.detach() for value in module.parameters()]
         self._decay = decay
         self._mean = {name: value.detach().clone() for name, value in module.named_parameters()}
 
     @torch.no_grad()
     def update(self, *, copy: bool = False) -> None:
         """Take in the present parameters; ``copy`` forgets the mean and starts from them."""
-        present = [value.detach() for value in self._module.parameters()]
-        torch._foreach_lerp_(list(self._mean.values()), present, 1.0 if copy else 1.0 - self._decay)
+        torch._foreach_lerp_(list(self._mean.values()), self._present, 1.0 if copy else 1.0 - self._decay)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Averaged parameters by name."""

@@ -12,14 +12,12 @@ threads. Every process ends when the one above it is gone, however that died: no
 
 import multiprocessing
 import os
-import signal
 import tempfile
-import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Final, TypeVar
 
@@ -29,6 +27,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from wam.parallel.lifeline import end_with_parent
 from wam.parallel.progress import bar_owner, name_bars
 from wam.parallel.stop import check_stop
 from wam.training import metrics
@@ -134,22 +133,9 @@ def _end(agent: BaseProcess) -> None:
             agent.join(END_S)
 
 
-def _end_with_parent() -> None:
-    """Leave Ctrl-C to the parent; end this process as soon as the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "runs in a spawned process"
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, name="parent watch", daemon=True).start()
-
-
 def _run_agent(plan: _Plan) -> None:
     """Start the ranks and wait for them. Runs in the agent's process."""
-    _end_with_parent()
+    end_with_parent()
     with tempfile.TemporaryDirectory(prefix="wam_ranks_") as errors:
         try:
             elastic_launch(_launch_config(plan.devices, errors), _run_rank)(plan)
@@ -187,7 +173,7 @@ def _failure(error: ChildFailedError, devices: int) -> str:
 
 def _run_rank(plan: _Plan) -> None:
     """Take a place in the team and do the task. Runs in each rank's process."""
-    _end_with_parent()
+    end_with_parent()
     team = Team(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
     device = resolve_device(plan.device)
     if device.type == "cuda":

@@ -52,8 +52,8 @@ class Objective(Protocol):
 
 
 @runtime_checkable
-class InParts(Protocol):
-    """An objective that takes a step's batch in parts, one after another or one a device."""
+class OwnGradient(Protocol):
+    """An objective that computes its gradient itself: a batch in parts, or without autograd."""
 
     def accumulate(self, step: int) -> LossOutput:
         """Add the gradient of a step's loss; what it returns counts as its mean over the team."""
@@ -203,7 +203,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         loss, figures = self._gradient()
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.page.clip_limit)
+        norm = self._clip()
         self.optimizer.step()
         if self.ema and (self.step + 1) % self.ema_every == 0:
             self.ema.update(copy=self.step < self.ema_start)
@@ -211,8 +211,15 @@ class _Run:
         self._pending.append({name: value.detach() for name, value in figures.items()})
         self.step += 1
 
+    def _clip(self) -> Tensor:
+        """The gradient's norm, before it is cut to the configured limit."""
+        limit = self.page.clip_limit
+        if math.isinf(limit):
+            return nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        return nn.utils.clip_grad_norm_(self.parameters, limit)
+
     def _gradient(self) -> LossOutput:
-        if isinstance(self.objective, InParts):
+        if isinstance(self.objective, OwnGradient):
             self.optimizer.zero_grad(set_to_none=True)
             return self.objective.accumulate(self.step)
         output = self.objective.loss(self.step)

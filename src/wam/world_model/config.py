@@ -1,6 +1,6 @@
 """Configuration pages of the world model and of its training."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -8,6 +8,8 @@ from wam.contracts import config
 from wam.training.config import OptimizerConfig
 
 Positive = Field(gt=0)
+LAYER_NORM_EPS: Final = 1e-3
+"""Added to the variance in every layer norm; published (docs/published.md, world model)."""
 
 
 @config
@@ -47,7 +49,7 @@ class RSSMConfig:
 
     @property
     def feat(self) -> int:
-        """Width F = D + S of what policies and classifiers see; published 2048."""
+        """Width F = D + S of the features; published 2048."""
         return self.deter + self.stoch
 
 

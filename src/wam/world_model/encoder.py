@@ -8,9 +8,8 @@ from torch.nn import functional
 from wam.contracts import PROPRIO_DIM
 from wam.nn.conv import WIDTH_PER_DEPTH, ConvEncoder, normalise_image
 from wam.nn.fused_encoder import encode_bytes
-from wam.nn.mlp import LAYER_NORM_EPS
 from wam.nn.strided import in_one_go
-from wam.world_model.config import EncoderConfig
+from wam.world_model.config import LAYER_NORM_EPS, EncoderConfig
 
 
 class Encoder(nn.Module):

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wam.contracts import IMAGE_GRIPPER, IMAGE_STATIC
-from wam.episodes.store import Episodes, EpisodeStore
+from wam.contracts import ACTION, IMAGE_GRIPPER, IMAGE_STATIC, PROPRIO, ROBOT_OBS, SCENE_STATE
+from wam.episodes.loaded import Episodes, episodes_at, rows_of
+from wam.episodes.store import EpisodeStore
 from wam.parallel.map import Workers, map_pieces
 from wam.training.checkpoint import Checkpoint
 from wam.world_model.featurize import featurize_episodes
@@ -21,6 +23,8 @@ from wam.world_model.model import WorldModel
 
 Features = tuple[NDArray[np.int64], NDArray[np.float32]]
 """Rows ``(n,)`` of the store and their features ``(n, F)``."""
+FRAME_ARRAYS: Final = (IMAGE_STATIC, IMAGE_GRIPPER, ACTION, PROPRIO, ROBOT_OBS, SCENE_STATE)
+"""What is read of the frames of a piece."""
 
 
 @dataclass(frozen=True)
@@ -70,23 +74,6 @@ def read_episodes(store: EpisodeStore, chosen: tuple[int, ...]) -> tuple[Episode
     """Some episodes of a store, with images, and the rows that their frames have there."""
     start, length = store.read("episode_start"), store.read("episode_length")
     spans = [slice(int(start[index]), int(start[index] + length[index])) for index in chosen]
-
-    def read(name: str) -> NDArray[np.generic]:
-        array = store.checked(name)
-        return np.concatenate([np.asarray(array[span]) for span in spans])
-
-    own = length[list(chosen)]
-    episodes = Episodes(
-        image_static=read(IMAGE_STATIC).astype(np.uint8, copy=False),
-        image_gripper=read(IMAGE_GRIPPER).astype(np.uint8, copy=False),
-        action=read("action").astype(np.float32),
-        proprio=read("proprio").astype(np.float32, copy=False),
-        robot_obs=read("robot_obs").astype(np.float64, copy=False),
-        scene_state=read("scene_state").astype(np.float64, copy=False),
-        is_first=read("is_first").astype(np.bool_, copy=False),
-        frame_id=read("frame_id").astype(np.int64, copy=False),
-        episode_start=np.cumsum(own) - own,
-        episode_length=own,
-        layout=None,
-    )
-    return episodes, np.concatenate([np.arange(span.start, span.stop) for span in spans])
+    rows = rows_of(spans)
+    arrays = {name: store.checked(name) for name in FRAME_ARRAYS}
+    return episodes_at(arrays, spans, store.read("frame_id")[rows]), rows

@@ -3,7 +3,7 @@
 from typing import Any, cast
 
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from wam.contracts import (
@@ -140,31 +140,6 @@ class WorldModel(nn.Module):
         noise = self.noise(*embed.shape[:2], generator=generator)
         return self.rssm.observe(embed, prev_action, is_first, state, noise)
 
-    def observe_step(  # noqa: PLR0917 - a frame's parts in the order of the contract
-        self,
-        image_static: UInt8[Tensor, "B 64 64 3"],
-        image_gripper: UInt8[Tensor, "B 64 64 3"],
-        proprio: Float[Tensor, "B P"],
-        prev_action: Float[Tensor, "B A"],
-        is_first: Bool[Tensor, " B"],
-        state: RSSMState,
-        generator: torch.Generator,
-    ) -> RSSMState:
-        """Take in one real frame per stream.
-
-        Args:
-            image_static: Bytes.
-            image_gripper: Bytes.
-            proprio: Raw.
-            prev_action: That led to the frame; at a start, no motion and an open gripper.
-            is_first: Streams whose state is dropped first.
-            state: Before the frame.
-            generator: For the sample of z.
-        """
-        frame = {IMAGE_STATIC: image_static, IMAGE_GRIPPER: image_gripper, PROPRIO: proprio}
-        noise = self.noise(len(proprio), generator=generator)
-        return self.rssm.observe_step(self.embed(frame), prev_action, is_first, state, noise)[0]
-
     def imagine_step(
         self, state: RSSMState, action: Float[Tensor, "B A"], generator: torch.Generator
     ) -> RSSMState:
@@ -220,15 +195,22 @@ class WorldModel(nn.Module):
             terms["ahead"] = overshooting_loss(self.rssm, observed, batch[PREV_ACTION], drop, ahead)
         if part:
             terms, metrics = part.weigh(terms, share), part.weigh(metrics, share)
-        losses = self.config.losses
-        coefs = {"kl": losses.kl_coef, "image": losses.image_coef}
-        coefs |= {"action": losses.action_coef} if self.inverse_dynamics else {}
-        coefs |= {"proprio": losses.proprio_coef} if self.proprio_decoder else {}
-        coefs |= {"ahead": losses.overshooting_coef} if losses.overshooting_coef else {}
-        coefs |= dict.fromkeys(("color", "embed_color"), losses.color_coef) if self.color_decoder else {}
-        loss = weighted_sum(terms, coefs)
+        loss = weighted_sum(terms, self._coefs())
         metrics |= {f"{name}_loss": term.detach() for name, term in terms.items()} | {"loss": loss.detach()}
         return LossOutput(loss, metrics), observed.state.detach()
+
+    def _coefs(self) -> dict[str, float]:
+        """Weight of each term of the loss; a part that is left out has none."""
+        losses = self.config.losses
+        optional = {
+            "action": losses.action_coef,
+            "proprio": losses.proprio_coef,
+            "color": losses.color_coef,
+            "embed_color": losses.color_coef,
+            "ahead": losses.overshooting_coef,
+        }
+        kept = {name: coef for name, coef in optional.items() if coef}
+        return {"kl": losses.kl_coef, "image": losses.image_coef} | kept
 
     def _terms(
         self, batch: Batch, embed: Tensor, observed: Observed, chosen: Tensor

@@ -17,8 +17,7 @@ from torch.nn import functional
 
 from wam.contracts import ACTION_DIM
 from wam.nn.distributions import sample_one_hot
-from wam.nn.mlp import LAYER_NORM_EPS
-from wam.world_model.config import RSSMConfig
+from wam.world_model.config import LAYER_NORM_EPS, RSSMConfig
 from wam.world_model.scan import ScanInputs, ScanWeights, posterior_scan
 from wam.world_model.state import RSSMState
 

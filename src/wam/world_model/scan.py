@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wam.nn.distributions import hard_one_hot
 from wam.nn.gru import GRUGates, gru_backward, gru_forward
-from wam.nn.mlp import LAYER_NORM_EPS
+from wam.world_model.config import LAYER_NORM_EPS
 
 aten = torch.ops.aten
 

@@ -19,7 +19,7 @@ class RSSMState(NamedTuple):
 
     @property
     def feat(self) -> Tensor:
-        """``[h ; z]``, ``(B, F)``: the only input of policies and classifiers."""
+        """``[h ; z]``, ``(B, F)``: all that policies and classifiers are shown of a state."""
         return torch.cat([self.deter, self.stoch.flatten(start_dim=-2)], dim=-1)
 
     def detach(self) -> "RSSMState":

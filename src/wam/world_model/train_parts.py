@@ -68,7 +68,7 @@ class WorldModelPartsObjective(WorldModelObjective):
             self._shared = DistributedDataParallel(self._forward, find_unused_parameters=True)
 
     def accumulate(self, step: int) -> LossOutput:
-        """See ``loop.InParts``."""
+        """See ``loop.OwnGradient``."""
         rows, starts_new = self._sampler.rows(step)
         is_first = self._is_first[rows]
         states, outputs = [], []

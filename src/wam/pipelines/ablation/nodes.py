@@ -8,13 +8,10 @@ import pandas as pd
 
 from wam.pipelines.ablation.table import AblationTable, cells_of_table
 from wam.pipelines.reporting.nodes import ancestry, facts
-from wam.report.ablation_page import Ablation, Asked, ablation_markdown, ablation_page
+from wam.report.ablation_page import QUALITY, Ablation, Asked, ablation_markdown, ablation_page
 from wam.report.ablation_tables import compare, rates
 
 logger = logging.getLogger(__name__)
-
-QUALITY = ("validation_image_loss", "validation_kl_loss", "validation_action_error")
-"""Last values of world-model curves that the page shows, where they were recorded."""
 
 
 def compare_rows(
@@ -59,7 +56,7 @@ def _places(cells: int) -> Sequence[int]:
 
 def _quality(metrics: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     """Open-loop figures, and the last value of each curve that is shown."""
-    open_loop = metrics[(metrics["stage"] == "open_loop") & metrics["name"].isin(["psnr_mean", "ssim_mean"])]
+    open_loop = metrics[(metrics["stage"] == "open_loop") & metrics["name"].isin(QUALITY)]
     shown = curves[curves["name"].isin(QUALITY)].sort_values("step").groupby("name", sort=False).tail(1)
     return pd.concat([open_loop, shown], ignore_index=True)[["name", "value"]]
 

@@ -1,13 +1,13 @@
 """The table of an ablation: rows of settings, the seeds of each, and the questions that they answer."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import Field, model_validator
 
-from wam.contracts import config, merged
+from wam.contracts import config, dotted, merged
 from wam.tasks.table import TASK_NAMES
 
 MODEL_PAGES: Final = ("world_model", "world_model_training")
@@ -44,7 +44,7 @@ class AblationRow:
     def settings(self) -> dict[str, Any]:
         """The settings in which it differs by dotted name, for a reader."""
         own: dict[str, Any] = {} if self.action_coef is None else {"action_coef": self.action_coef}
-        return own | dict(_dotted(self.changes))
+        return own | dict(dotted(self.changes))
 
 
 @config
@@ -145,11 +145,3 @@ def _refuse_unknown(place: str, names: Any, known: Any) -> None:
     unknown = sorted(set(names) - set(known))
     if unknown:
         raise ValueError(f"ablation.{place} names {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-
-
-def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

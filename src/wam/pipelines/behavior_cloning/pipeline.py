@@ -6,6 +6,7 @@ from kedro.pipeline import Node, Pipeline
 
 from wam.pipelines.behavior_cloning.nodes import clone_control, clone_policy
 from wam.pipelines.grid import BLIND, WORLD_MODELS, cells, is_world_model
+from wam.training.companion import apart
 
 _PAGES = ["policy", "behavior_cloning", "compute", "seed"]
 _INPUTS = [
@@ -18,11 +19,11 @@ _SHARED = ["expert_segments", "work_dir"]
 
 
 def _nodes() -> Pipeline:
-    return Pipeline([Node(clone_policy, ["world_model", *_INPUTS], _OUTPUTS, name="clone_policy")])
+    return Pipeline([Node(apart(clone_policy), ["world_model", *_INPUTS], _OUTPUTS, name="clone_policy")])
 
 
 def _control_nodes() -> Pipeline:
-    return Pipeline([Node(clone_control, _INPUTS, _OUTPUTS, name="clone_policy")])
+    return Pipeline([Node(apart(clone_control), _INPUTS, _OUTPUTS, name="clone_policy")])
 
 
 def create_pipeline(conditions: Sequence[str] = (*WORLD_MODELS, *BLIND)) -> Pipeline:

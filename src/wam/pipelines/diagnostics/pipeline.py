@@ -11,6 +11,7 @@ from wam.pipelines.diagnostics.nodes import (
     probe_world_model,
 )
 from wam.pipelines.grid import TASKS, WORLD_MODELS, Variant, cells, of_each
+from wam.training.companion import apart
 
 _PROBE_PAGES = ["probes", "probe_tolerances", "features", "evaluation", "compute", "seed"]
 _PAGES = ["calibration", "ppo", "evaluation", "rewards", "simulator", "compute", "seed"]
@@ -35,7 +36,7 @@ def _calibration_nodes() -> Pipeline:
     return Pipeline(
         [
             Node(
-                calibrate_policy,
+                apart(calibrate_policy),
                 [
                     "world_model",
                     "cloned_policy",

@@ -25,6 +25,7 @@ from wam.pipelines.grid import (
     is_refined,
     is_world_model,
 )
+from wam.training.companion import apart
 
 _PAGES = ["evaluation", "simulator", "compute", "seed"]
 _PARAMS = ["params:task", *[f"params:{page}" for page in _PAGES]]
@@ -34,7 +35,7 @@ def _policy_nodes() -> Pipeline:
     return Pipeline(
         [
             Node(
-                evaluate_policies,
+                apart(evaluate_policies),
                 [
                     "world_model",
                     *[f"{stage}_policy" for stage in ("cloned", "raw", "finetuned", "selected")],
@@ -52,7 +53,7 @@ def _cloned_nodes() -> Pipeline:
     return Pipeline(
         [
             Node(
-                evaluate_cloned,
+                apart(evaluate_cloned),
                 ["world_model", "cloned_policy", "raw_policy", "starts", *_PARAMS],
                 ["evaluation", "evaluation_metrics", "rollout_videos"],
                 name="evaluate_cloned",
@@ -65,7 +66,7 @@ def _control_nodes() -> Pipeline:
     return Pipeline(
         [
             Node(
-                evaluate_control,
+                apart(evaluate_control),
                 ["cloned_policy", "raw_policy", "starts", "proprio_statistics", "params:control", *_PARAMS],
                 ["evaluation", "evaluation_metrics"],
                 name="evaluate_control",
@@ -91,7 +92,7 @@ def _random_nodes() -> Pipeline:
     return Pipeline(
         [
             Node(
-                evaluate_random,
+                apart(evaluate_random),
                 ["starts", *_PARAMS],
                 ["evaluation", "evaluation_metrics"],
                 name="evaluate_random",

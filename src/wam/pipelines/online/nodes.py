@@ -18,13 +18,13 @@ from wam.pipelines.pages import (
     ReportConfig,
     TaskRow,
 )
-from wam.pipelines.ppo.nodes import checkpoint_evaluator, imagination_scenes
+from wam.pipelines.ppo.nodes import checkpoint_evaluator, first_and_last, imagination_scenes
 from wam.pipelines.reporting.nodes import ancestry, facts
 from wam.policy.diffusion import DiffusionPolicy
 from wam.report.online import Online, online_lines, online_markdown, online_page
 from wam.rl.config import OnlineConfig, PPOConfig
 from wam.rl.finetune import finetune
-from wam.rl.practice import Simulation
+from wam.rl.simulated_practice import Simulation
 from wam.sim.config import SimConfig
 from wam.training.checkpoint import Checkpoint
 from wam.training.device import resolve_device
@@ -32,8 +32,6 @@ from wam.world_model.model import WorldModel
 
 CELLS: Final = tuple((name, task) for name in WORLD_MODELS for task in TASKS)
 """World model and task of each table that the page is made of."""
-FIRST_AND_LAST: Final = ("first_success", "real_success")
-"""Curves whose ends are final figures."""
 COMPARED: Final = ("cloned", "finetuned")
 """Policies that the one refined in the simulator is set beside."""
 
@@ -54,7 +52,7 @@ def finetune_online(
 ) -> tuple[Checkpoint, pd.DataFrame, Metrics]:
     """PPO in the simulator from the scenes imagination starts from; the last policy, curves and figures."""
     config = online.applied(ppo)
-    config = replace(config, iterations=min(config.iterations, compute.stop_after or config.iterations))
+    config = replace(config, iterations=compute.limited(config.iterations))
     device = resolve_device(compute.device)
     model = WorldModel.from_checkpoint(world_model).to(device).eval().requires_grad_(requires_grad=False)
     policy = DiffusionPolicy.from_checkpoint(cloned_policy).to(device)
@@ -81,10 +79,7 @@ def finetune_online(
         )
     table = curves(result.history, step="iteration", stage="online", task=task.name)
     metrics: Metrics = {"stage": "online", "task": task.name, "real_steps": result.history[-1]["real_steps"]}
-    for name in FIRST_AND_LAST:
-        values = [row[name] for row in result.history if name in row]
-        if values:
-            metrics |= {f"{name}_first": values[0], f"{name}_last": values[-1]}
+    metrics |= first_and_last(result.history, "first_success", "real_success")
     return result.last.to_checkpoint(), table, metrics
 
 
@@ -120,23 +115,24 @@ def trace_online(
     starts: pd.DataFrame,
     task: TaskRow,
     online: OnlineConfig,
+    config: EvaluationConfig,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Success by real steps, of practice and from selection starts; held-out episodes of all three policies.
 
     The first table has columns task, policy, starts, iteration, real_steps, rate, trials. What a policy did
-    in an iteration's practice stands at the steps that it had learned from by then.
+    in an iteration's practice stands at the steps that it had learned from by then. Without selection starts
+    there is practice alone: what was measured on the test starts while learning is no fair curve.
     """
-    chosen_on = (starts["task"] == task.name) & (starts["role"] == "selection")
     wide = online_curves.pivot_table(index="step", columns="name", values="value").sort_index()
     steps = wide["real_steps"].reindex(range(int(wide.index.max()) + 1)).fillna(0.0)
-    parts = [
-        _points(task.name, "online", "practice", wide["first_success"], steps.shift(1), online.envs),
-        _points(task.name, "online", "selection", wide.get("real_success"), steps, int(chosen_on.sum())),
-    ]
-    imagined = ppo_curves[ppo_curves["name"] == "real_success"].set_index("step")["value"].sort_index()
-    for policy, end in zip(COMPARED, (imagined.iloc[:1], imagined.iloc[-1:]), strict=True):
-        nothing = pd.Series(0.0, end.index)
-        parts.append(_points(task.name, policy, "selection", end, nothing, int(chosen_on.sum())))
+    parts = [_points(task.name, "online", "practice", wide["first_success"], steps.shift(1), online.envs)]
+    if config.checkpoints_on == "selection":
+        trials = int(((starts["task"] == task.name) & (starts["role"] == "selection")).sum())
+        parts.append(_points(task.name, "online", "selection", wide.get("real_success"), steps, trials))
+        imagined = ppo_curves[ppo_curves["name"] == "real_success"].set_index("step")["value"].sort_index()
+        for policy, end in zip(COMPARED, (imagined.iloc[:1], imagined.iloc[-1:]), strict=True):
+            nothing = pd.Series(0.0, end.index)
+            parts.append(_points(task.name, policy, "selection", end, nothing, trials))
     rows = pd.concat([evaluation[evaluation["policy"].isin(COMPARED)], online_evaluation], ignore_index=True)
     return pd.concat([part for part in parts if len(part)], ignore_index=True), rows
 

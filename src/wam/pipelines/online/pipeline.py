@@ -46,7 +46,7 @@ def _nodes() -> Pipeline:
                 trace_online,
                 [
                     *["online_curves", "ppo_curves", "evaluation", "online_evaluation"],
-                    *["starts", "params:task", "params:online"],
+                    *["starts", "params:task", "params:online", "params:evaluation"],
                 ],
                 ["online_points", "online_results"],
                 name="trace_online",

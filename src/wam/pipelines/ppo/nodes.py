@@ -8,16 +8,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from wam.datasets import Arrays
 from wam.diagnostics.calibration import REAL, calibration_table, doubt
 from wam.diagnostics.config import CalibrationConfig
-from wam.episodes.proprio import proprio_from_robot_obs
-from wam.episodes.shard import resize_image
+from wam.episodes.shard import resize_images
 from wam.evaluation.pools import borrowed_pool
 from wam.evaluation.rollout import make_evaluator
+from wam.parallel.progress import progress
 from wam.pipelines.history import Metrics, curves
 from wam.pipelines.pages import ComputeConfig, EvaluationConfig, ImaginationStartsConfig, TaskRow
 from wam.policy.diffusion import DiffusionPolicy
@@ -26,17 +25,18 @@ from wam.policy.load import behavior_digest
 from wam.reward.classifier import RewardClassifier
 from wam.rl.config import PPOConfig
 from wam.rl.finetune import Evaluator, finetune
-from wam.rl.practice import Imagination
+from wam.rl.frame_filter import first_state
+from wam.rl.imagined_practice import Imagination
 from wam.rl.scenes import sample_scenes
 from wam.seeding import numpy_generator, torch_generator
 from wam.sim.config import SimConfig
+from wam.sim.frames import SimFrames
 from wam.sim.pool import SimPool
 from wam.tasks.selection import starts_from_table
 from wam.tasks.starts import Start
 from wam.tasks.table import TASK_NAMES
 from wam.training.checkpoint import Checkpoint
 from wam.training.device import resolve_device
-from wam.world_model.featurize import start_state
 from wam.world_model.model import WorldModel
 from wam.world_model.state import RSSMState
 
@@ -51,7 +51,11 @@ def render_imagination_starts(
 ) -> dict[str, NDArray[Any]]:
     """Random scenes in which each task is possible, rendered once for all world models."""
     blocks: list[dict[str, NDArray[Any]]] = []
-    with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
+    scenes = len(TASK_NAMES) * config.scenes
+    with (
+        borrowed_pool(simulator, workers=compute.pool_workers) as pool,
+        progress(scenes, "imagination starts", "scene") as bar,
+    ):
         for number, task in enumerate(TASK_NAMES):
             starts = imagination_scenes(simulator, config, task)
             for first in range(0, len(starts), SCENES_AT_ONCE):
@@ -65,6 +69,7 @@ def render_imagination_starts(
                         "scene_state": frames.scene_state,
                     }
                 )
+                bar.update(len(frames))
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
@@ -76,7 +81,7 @@ def imagination_scenes(simulator: SimConfig, config: ImaginationStartsConfig, ta
 
 def _at_model_size(images: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
     assert images is not None, "scenes are rendered"
-    return np.stack([resize_image(image) for image in images])
+    return resize_images(images)
 
 
 def finetune_policy(
@@ -97,9 +102,7 @@ def finetune_policy(
 ) -> tuple[Checkpoint, Checkpoint, pd.DataFrame, Metrics]:
     """PPO from random scenes; returns the last policy, the one selected, curves and final figures."""
     doubted = heed(calibration, gate, task.name)
-    if task.ppo_iterations is not None:
-        config = replace(config, iterations=task.ppo_iterations)
-    config = replace(config, iterations=min(config.iterations, compute.stop_after or config.iterations))
+    config = replace(config, iterations=compute.limited(task.ppo_iterations or config.iterations))
     device = resolve_device(compute.device)
     model = WorldModel.from_checkpoint(world_model).to(device).eval().requires_grad_(requires_grad=False)
     policy = DiffusionPolicy.from_checkpoint(cloned_policy).to(device)
@@ -126,7 +129,7 @@ def finetune_policy(
         )
     table = curves(result.history, step="iteration", stage="ppo", task=task.name)
     metrics = {"stage": "ppo", "task": task.name, "selected_iteration": result.selected_iteration}
-    metrics |= first_and_last(result.history) | doubted
+    metrics |= first_and_last(result.history, "imagined_success", "real_success") | doubted
     return result.last.to_checkpoint(), result.selected.to_checkpoint(), table, metrics
 
 
@@ -203,22 +206,15 @@ def with_known_result(evaluate: Evaluator, cloned: DiffusionPolicy, calibration:
 def encode_starts(model: WorldModel, scenes: Arrays, task: str, repeats: int, seed: int) -> RSSMState:
     """Latent states of a task's scenes, each first frame seen ``repeats`` times."""
     rows = scenes.rows_where("task", [TASK_NAMES.index(task)])
-    robot_obs = np.asarray(rows["robot_obs"], np.float64)
-    proprio = np.asarray(proprio_from_robot_obs(robot_obs, model.rotation_convention), np.float32)
-    return start_state(
-        model,
-        torch.from_numpy(rows["image_static"]).to(model.device),
-        torch.from_numpy(rows["image_gripper"]).to(model.device),
-        torch.from_numpy(proprio).to(model.device),
-        repeats=repeats,
-        generator=torch_generator(seed, "imagination_starts", task, device=model.device),
-    )
+    frames = SimFrames(rows["image_static"], rows["image_gripper"], rows["robot_obs"], rows["scene_state"])
+    generator = torch_generator(seed, "imagination_starts", task, device=model.device)
+    return first_state(model, frames, start_repeats=repeats, generator=generator)
 
 
-def first_and_last(history: list[dict[str, float]]) -> dict[str, float]:
-    """Imagined and real success where each was measured first and last."""
+def first_and_last(history: list[dict[str, float]], *names: str) -> dict[str, float]:
+    """Quantities where each was measured first and last; nothing of one that never was."""
     figures: dict[str, float] = {}
-    for name in ("imagined_success", "real_success"):
+    for name in names:
         values = [row[name] for row in history if name in row]
         if values:
             figures |= {f"{name}_first": values[0], f"{name}_last": values[-1]}

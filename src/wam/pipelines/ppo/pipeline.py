@@ -6,6 +6,7 @@ from kedro.pipeline import Node, Pipeline
 
 from wam.pipelines.grid import WORLD_MODELS, cells, is_world_model
 from wam.pipelines.ppo.nodes import finetune_policy, render_imagination_starts
+from wam.training.companion import apart
 
 _PAGES = ["calibration", "ppo", "evaluation", "simulator", "compute", "seed"]
 
@@ -28,7 +29,7 @@ def _nodes() -> Pipeline:
     return Pipeline(
         [
             Node(
-                finetune_policy,
+                apart(finetune_policy),
                 [
                     "world_model",
                     "cloned_policy",

@@ -10,7 +10,7 @@ from wam.demonstrations.replay_labels import replay_success_table
 from wam.diagnostics.config import CalibrationConfig
 from wam.evaluation.success import success_table
 from wam.pipelines.grid import CONDITIONS, WORLD_MODELS
-from wam.pipelines.pages import ReportConfig
+from wam.pipelines.pages import EvaluationConfig, ReportConfig
 from wam.report import results as page
 from wam.report.comparisons import imagined_beside_real
 from wam.report.diagnosis_tables import Diagnoses
@@ -105,6 +105,7 @@ def diagnose(
 
 def render_report(
     config: ReportConfig,
+    evaluation: EvaluationConfig,
     seed: int,
     lineage: Mapping[str, Any],
     rows: pd.DataFrame,
@@ -134,6 +135,7 @@ def render_report(
             clips=_present(files[count:]),
             ancestry=ancestry(lineage),
             bootstrap_seed=config.bootstrap_seed,
+            checkpoints_on=evaluation.checkpoints_on,
             clips_per_task=config.videos_per_task,
         )
     )

@@ -68,6 +68,7 @@ def create_pipeline() -> Pipeline:
                 render_report,
                 [
                     "params:report",
+                    "params:evaluation",
                     "params:seed",
                     "lineage",
                     "success_rows",

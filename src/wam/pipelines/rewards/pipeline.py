@@ -11,6 +11,7 @@ from wam.pipelines.rewards.nodes import (
     train_proprio_classifier,
     train_reward_classifier,
 )
+from wam.training.companion import apart
 
 _PAGES = ["rewards", "classifier", "classifier_training", "compute", "seed"]
 _SHARED = ["expert_labels", "failure_episodes"]
@@ -46,7 +47,7 @@ def _nodes() -> Pipeline:
     return Pipeline(
         [
             Node(
-                train_reward_classifier,
+                apart(train_reward_classifier),
                 [
                     "world_model",
                     "expert_features",
@@ -65,7 +66,7 @@ def _proprio_nodes() -> Pipeline:
     return Pipeline(
         [
             Node(
-                train_proprio_classifier,
+                apart(train_proprio_classifier),
                 [
                     "expert_features",
                     *_SHARED,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from wam.contracts import config_to_dict
+from wam.contracts import config_to_dict, dotted
 from wam.pipelines.pages import WorldModelRow
 from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
 
@@ -28,7 +28,7 @@ def differing_settings(
             "world_model": config_to_dict(own_model),
             "world_model_training": config_to_dict(own_training),
         }
-        settings.append(dict(_flat(pages)))
+        settings.append(dict(dotted(pages)))
     names = sorted({name for values in settings for name in values})
     table = [(name, *(values.get(name) for values in settings)) for name in names]
     return [row for row in table if any(value != row[1] for value in row[2:])]
@@ -42,11 +42,3 @@ def settings_markdown(rows: Mapping[str, WorldModelRow], differences: list[Diffe
 
 def _text(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        found += _flat(value, f"{name}.") if isinstance(value, Mapping) else [(name, value)]
-    return found

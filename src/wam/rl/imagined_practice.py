@@ -1,0 +1,67 @@
+"""Practice in the imagination of a frozen world model."""
+
+from torch import nn
+
+from wam.contracts import config_to_dict
+from wam.policy.config import Sees
+from wam.reward.classifier import RewardClassifier
+from wam.rl.config import PPOConfig
+from wam.rl.imagined_env import ImaginationModel, ImaginedEnv
+from wam.rl.practice import Identity, named_weights
+from wam.rl.sight import imagined_sight
+from wam.seeding import torch_generator
+from wam.world_model.imagination import frozen_prior
+from wam.world_model.model import WorldModel
+from wam.world_model.state import RSSMState
+
+
+class Imagination:
+    """Practice in the frozen world model.
+
+    Args:
+        world_model: Rolls the prior.
+        classifier: Judges.
+        start_states: Latent states of random scenes, ``(N, ...)``; never of held-out starts.
+        sees: What the policy sees.
+
+    Raises:
+        ValueError: If the world model cannot show that.
+    """
+
+    name = "imagined"
+
+    def __init__(
+        self,
+        world_model: ImaginationModel,
+        classifier: RewardClassifier,
+        start_states: RSSMState,
+        sees: Sees,
+    ) -> None:
+        self._sight = imagined_sight(sees, world_model)
+        self._world_model, self._classifier, self._start_states = world_model, classifier, start_states
+        self._prior = frozen_prior(world_model) if isinstance(world_model, WorldModel) else world_model
+
+    def environment(self, config: PPOConfig, act_steps: int, *, seed: int, iteration: int) -> ImaginedEnv:
+        """See ``Practice``."""
+        device = self._start_states.deter.device
+        return ImaginedEnv(
+            self._prior,
+            self._classifier,
+            self._start_states,
+            num_envs=config.envs,
+            imagine_steps=config.imagine_steps,
+            act_steps=act_steps,
+            generator=torch_generator(seed, "imagination", iteration, device=device),
+            reward_steps=config.reward_steps,
+            binarize_gripper=config.binarize_gripper,
+            clip_action=config.clip_action,
+            sight=self._sight,
+        )
+
+    def identity(self) -> Identity:
+        """See ``Practice``."""
+        weights = {"start/deter": self._start_states.deter, "start/stoch": self._start_states.stoch}
+        weights |= named_weights("classifier", self._classifier)
+        if isinstance(self._world_model, nn.Module):
+            weights |= named_weights("world_model", self._world_model)
+        return Identity(weights, {"classifier": config_to_dict(self._classifier.config)})
