@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wam.episodes import npz_file
-from wam.episodes.npz_file import UnusualNpzError, read_npz
+from wam.episodes.npz_file import UnusualNpzError, read_npz, write_npz
 
 ARRAYS = {
     "image": np.arange(200 * 200 * 3, dtype=np.uint8).reshape(200, 200, 3),
@@ -91,3 +91,24 @@ def test_no_more_is_unpacked_than_announced() -> None:
     packed = zlib.compressobj(9, wbits=-15)
     body = packed.compress(bytes(10_000_000)) + packed.flush()
     assert len(npz_file._inflated(body, 1000)) == 1000
+
+
+def test_what_is_written_is_read_by_numpy_zipfile_and_the_short_way(tmp_path: Path) -> None:
+    arrays = ARRAYS | {"order": np.asfortranarray(np.arange(6.0).reshape(2, 3)), "sparse": np.zeros(9000)}
+    write_npz(tmp_path / "a.npz", arrays)
+    with zipfile.ZipFile(tmp_path / "a.npz") as archive:
+        assert archive.testzip() is None
+    assert (tmp_path / "a.npz").stat().st_size < sum(values.nbytes for values in arrays.values())
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as data:
+        assert list(data) == list(arrays)
+        for name, values in arrays.items():
+            assert data[name].dtype == values.dtype
+            np.testing.assert_array_equal(data[name], values)
+    for name, values in read_npz(tmp_path / "a.npz", arrays).items():
+        np.testing.assert_array_equal(values, arrays[name])
+
+
+def test_equal_arrays_give_equal_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_npz(tmp_path / f"{name}.npz", {key: values.copy() for key, values in ARRAYS.items()})
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()

@@ -7,6 +7,7 @@ from wam.nn.distributions import (
     categorical_entropy,
     categorical_kl,
     gumbel_noise,
+    log_probabilities,
     sample_one_hot,
 )
 from wam.seeding import torch_generator
@@ -66,3 +67,28 @@ def test_each_term_of_the_balanced_kl_trains_one_side(pair, balance, trained, st
 
 def test_balanced_kl_has_the_value_of_the_kl(pair):
     torch.testing.assert_close(balanced_kl(*pair, 0.8), categorical_kl(*pair))
+
+
+@pytest.mark.parametrize("classes", [1, 4, 8, 9, 32])
+def test_log_probabilities_of_few_and_many_classes(classes):
+    logits = torch.randn(5, 3, classes, generator=torch_generator(5), requires_grad=True)
+    logits.data[0] += 500.0
+    logits.data[1, :, 0] = -1e4
+    weight = torch.randn(5, 3, classes, generator=torch_generator(6))
+    got, want = log_probabilities(logits), logits.log_softmax(dim=-1)
+    torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
+    gradients = [torch.autograd.grad((x * weight).sum(), logits)[0] for x in (got, want)]
+    torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("classes", [4, 32])
+def test_gradient_of_the_balanced_kl_is_that_of_its_two_terms(classes):
+    posterior, prior = (
+        (3 * torch.randn(6, 5, classes, generator=torch_generator(seed))).requires_grad_() for seed in (7, 8)
+    )
+    weight = torch.rand(6, generator=torch_generator(9))
+    terms = 0.8 * categorical_kl(posterior.detach(), prior) + 0.2 * categorical_kl(posterior, prior.detach())
+    want = torch.autograd.grad((terms * weight).sum(), (posterior, prior))
+    got = torch.autograd.grad((balanced_kl(posterior, prior, 0.8) * weight).sum(), (posterior, prior))
+    for mine, plain in zip(got, want, strict=True):
+        torch.testing.assert_close(mine, plain, rtol=1e-5, atol=1e-6)

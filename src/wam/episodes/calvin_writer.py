@@ -23,6 +23,7 @@ from wam.episodes.calvin_frame import (
     SCENE_OBS,
     frame_file_name,
 )
+from wam.episodes.npz_file import write_npz
 
 EMBEDDING_DIM: Final = 384
 """Width of CALVIN's sentence embeddings (MiniLM); we have no language model, so they are written as NaN."""
@@ -92,15 +93,15 @@ class SplitWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
         absolute, relative = relative_actions(np.asarray(robot_obs, np.float64))
         for row in range(len(absolute)):
-            np.savez_compressed(
-                self.folder / frame_file_name(first_id + row),
-                actions=absolute[row],
-                rel_actions=relative[row],
-                robot_obs=np.asarray(robot_obs[row], np.float64),
-                scene_obs=np.asarray(scene_obs[row], np.float64),
-                rgb_static=np.ascontiguousarray(rgb_static[row], np.uint8),
-                rgb_gripper=np.ascontiguousarray(rgb_gripper[row], np.uint8),
-            )
+            frame = {
+                "actions": absolute[row],
+                "rel_actions": relative[row],
+                "robot_obs": np.asarray(robot_obs[row], np.float64),
+                "scene_obs": np.asarray(scene_obs[row], np.float64),
+                "rgb_static": np.asarray(rgb_static[row], np.uint8),
+                "rgb_gripper": np.asarray(rgb_gripper[row], np.uint8),
+            }
+            write_npz(self.folder / frame_file_name(first_id + row), frame)
         return first_id, first_id + len(absolute) - 1
 
     def finish(

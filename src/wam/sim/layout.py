@@ -115,8 +115,8 @@ class Range(NamedTuple):
     reason: str
 
 
-# Frozen before any policy was trained. The scripted expert solves 100 of 100 starts of each task with them;
-# its path for MEAN_LAYOUT and the mean opening solves 8 to 27 of 100 (the most: move_slider_right).
+# Frozen before any policy was trained. What the scripted expert solves with them, and what its path for
+# MEAN_LAYOUT and the mean opening does: docs/decisions/0006-the-table-varies.md.
 LAYOUT_RANGES: Final[dict[str, Range]] = {
     "drawer_x": Range(-0.10, 0.30, "the face is 7 cm wide: a push for the mean hits one start in four"),
     "slider_handle_x": Range(

@@ -17,8 +17,11 @@ from torch import Tensor, nn
 from wam.nn.init import build_empty
 from wam.nn.mlp import MLP
 
-LEVELS = 16
-"""Steps that each channel is rounded to before its colour is looked up."""
+SHIFT = 4
+"""Bits of each channel that are dropped before its colour is looked up."""
+LEVELS = 256 >> SHIFT
+BITS = 20
+"""Room for the sum of the columns of 64 x 64 pixels."""
 COARSE_LEVELS = 8
 """Steps of a channel while the palette is sought."""
 RAREST = 2e-4
@@ -113,21 +116,21 @@ class ColorMoments(nn.Module):
 
     def _moments(self, images: Tensor) -> tuple[Tensor, Tensor]:
         frames, height, width = images.shape[:3]
-        red, green, blue = (images // (256 // LEVELS)).long().unbind(dim=-1)
-        color = self.nearest[(red * LEVELS + green) * LEVELS + blue].reshape(frames, -1).long()
-        slot = color + self.colors * torch.arange(frames, device=images.device)[:, None]
-        rows, columns = (torch.arange(size, device=images.device) for size in (height, width))
-        row, column = torch.meshgrid(rows, columns, indexing="ij")
-        # Whole numbers below 2^24: the sums are exact, in whatever order a device adds them.
-        pixel = torch.stack([torch.ones_like(row), column, row], dim=-1).reshape(-1, MOMENTS).float()
-        sums = torch.zeros(frames * self.colors, MOMENTS, device=images.device)
-        sums.index_add_(0, slot.flatten(), pixel.repeat(frames, 1))
-        mass = sums[:, :1]
-        center = sums[:, 1:] / mass.clamp(min=1)
-        moments = torch.cat([mass.sqrt(), center], dim=-1).reshape(frames, -1)
+        red, green, blue = (images >> SHIFT).unbind(dim=-1)
+        place = (red.int() * LEVELS + green) * LEVELS + blue
+        color = self.nearest.index_select(0, place.flatten()).reshape(frames, -1)
+        slot = (color + self.colors * torch.arange(frames, device=images.device)[:, None]).flatten()
+        # One sum for three: pixels, columns and rows in bits of their own. Whole numbers: exact in any order.
+        row, column = (torch.arange(size, device=images.device) for size in (height, width))
+        pixel = 1 + (column << BITS) + (row[:, None] << 2 * BITS)
+        sums = torch.zeros(frames * self.colors, dtype=torch.int64, device=images.device)
+        sums.scatter_add_(0, slot, pixel.flatten().repeat(frames))
+        mass, *center = (((sums >> shift) & ((1 << BITS) - 1)).float() for shift in (0, BITS, 2 * BITS))
+        pixels = mass.clamp(min=1)
+        moments = torch.stack([mass.sqrt(), *(total / pixels for total in center)], dim=-1)
         seen = (mass >= SEEN_PIXELS).float()
-        weight = torch.cat([torch.ones_like(seen), seen, seen], dim=-1).reshape(frames, -1)
-        return moments, weight
+        weight = torch.stack([torch.ones_like(seen), seen, seen], dim=-1)
+        return moments.reshape(frames, -1), weight.reshape(frames, -1)
 
 
 class ColorDecoder(nn.Module):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from wam.contracts import IMAGE_GRIPPER, IMAGE_STATIC, PROPRIO
 from wam.episodes.store import Episodes
+from wam.parallel.progress import progress
 from wam.seeding import torch_generator
 from wam.world_model.model import WorldModel
 from wam.world_model.state import RSSMState
@@ -77,8 +78,12 @@ def filter_stretches(
         ``(k, F)``; in order within a stretch, from its ``keep_from`` on.
     """
     order = sorted(range(len(stretches)), key=lambda i: -len(stretches[i].rows))
-    for place in range(0, len(order), batch):
-        yield from _filter_group(model, stretches, order[place : place + batch], embed, seed)
+    frames = sum(max(0, len(one.rows) - one.keep_from) for one in stretches)
+    with progress(frames, "filter", "frame") as bar:
+        for place in range(0, len(order), batch):
+            for found in _filter_group(model, stretches, order[place : place + batch], embed, seed):
+                yield found
+                bar.update(len(found[2]))
 
 
 def _filter_group(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from wam.nn.distributions import hard_one_hot
+from wam.nn.distributions import hard_one_hot, log_probabilities
 from wam.nn.gru import GRUGates, gru_backward, gru_forward
 from wam.world_model.config import LAYER_NORM_EPS
 
@@ -179,14 +179,14 @@ def _backward_loop(
     grad_deter, grad_stoch, grad_logits = grads
     steps, batch, _ = stash.deter.shape
     by_class = (steps, batch, -1, classes)
-    probs = stash.logits.view(by_class).softmax(dim=-1)
+    probs = log_probabilities(stash.logits.view(by_class)).exp_()
     d_logits = torch.empty_like(stash.logits)
     d_gates, d_recurrent = (d_logits.new_empty(steps, batch, len(w.gru_hh)) for _ in range(2))
     d_input_norm, d_input, d_post_norm, d_post = (torch.empty_like(stash.input_layer.x) for _ in range(4))
     d_deter, d_stoch = torch.zeros_like(stash.deter[0]), torch.zeros_like(d_logits[0])
     for t in reversed(range(steps)):
         d_sample = (grad_stoch[t] + d_stoch).view_as(probs[t])
-        through = aten._softmax_backward_data(d_sample, probs[t], -1, d_sample.dtype)
+        through = (d_sample - (d_sample * probs[t]).sum(dim=-1, keepdim=True)).mul_(probs[t])
         torch.add(grad_logits[t], through.view_as(d_logits[t]), out=d_logits[t])
         d_post_norm[t], d_post[t] = stash.posterior_layer.backward(
             t, d_logits[t] @ w.out, w.posterior_gain, w.posterior_bias
