@@ -25,7 +25,7 @@ from pluggy import PluginManager
 from wam.parallel.map import available_workers
 from wam.parallel.stop import allow_work, request_stop
 from wam.training.companion import Companion, accompany
-from wam.training.memory import keep_freed_memory
+from wam.training.memory import give_back_freed_memory, keep_freed_memory
 
 
 class InterruptedRunError(ClickException):
@@ -129,6 +129,7 @@ class _NodeExecutor(ThreadPoolExecutor):
             future.set_exception(error)
         else:
             future.set_result(result)
+        give_back_freed_memory()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wam.episodes.calvin_format import CalvinSplit
-from wam.sim import play_records
+from wam.sim import play_episode, play_records
 from wam.sim.config import SimConfig
 from wam.sim.play import PlayConfig, collect_play
 from wam.sim.play_episode import FAMILIES, draw_agenda, record_episode
@@ -102,6 +102,33 @@ def test_an_episode_depends_on_seed_split_and_number_alone():
     np.testing.assert_array_equal(one.rgb_static, same.rgb_static)
     np.testing.assert_array_equal(one.robot_obs, same.robot_obs)
     assert not np.array_equal(one.layout, other.layout)
+
+
+@pytest.mark.slow
+def test_a_missed_attempt_is_tried_again_and_then_succeeds(monkeypatch):
+    tried, plan = [], play_episode.plan
+
+    def clumsy(attempt, layout, scene, robot):
+        tried.append((attempt.task, np.array(scene)))
+        return [] if len(tried) == 1 else plan(attempt, layout, scene, robot)
+
+    monkeypatch.setattr(play_episode, "plan", clumsy)
+    recording = record_episode(SIM, replace(TINY, episode_frames=256), "training", 0)
+    assert recording.tries == len(tried)
+    assert recording.misses >= 1
+    (first, before), (second, same), (_, after) = tried[:3]
+    assert first == second
+    np.testing.assert_array_equal(same, before)  # a plan of nothing does nothing
+    assert succeeded(TASKS[first], before, after)
+
+
+@pytest.mark.slow
+def test_play_is_aimless_at_times():
+    busy, idle = (
+        record_episode(SIM, replace(TINY, episode_frames=256, aimless_probability=chance), "training", 0)
+        for chance in (0.0, 1.0)
+    )
+    assert idle.tries < busy.tries
 
 
 @pytest.mark.slow

@@ -1,3 +1,7 @@
+import platform
+import subprocess
+import sys
+
 import pydantic
 import pytest
 import torch
@@ -51,3 +55,25 @@ def test_devices(monkeypatch):
 
 def test_keeping_memory_says_whether_it_can():
     assert isinstance(keep_freed_memory(), bool)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has the settings")
+def test_freed_memory_is_kept_while_working_and_given_back_between():
+    script = """
+import torch
+from wam.training.memory import give_back_freed_memory, keep_freed_memory
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+keep_freed_memory()
+before = resident()
+parts = [torch.ones(1_000_000) for _ in range(100)]
+last = torch.ones(1000)
+del parts
+kept = resident()
+give_back_freed_memory()
+print(kept - before, resident() - before)
+"""
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    kept, left = map(int, found.stdout.split())
+    assert kept > 300e6
+    assert left < 100e6

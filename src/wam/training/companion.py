@@ -24,7 +24,7 @@ from wam.parallel.lifeline import end_with_parent
 from wam.parallel.progress import bar_owner, name_bars, place_bars
 from wam.parallel.stop import check_stop
 from wam.training import metrics
-from wam.training.memory import keep_freed_memory
+from wam.training.memory import give_back_freed_memory, keep_freed_memory
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -183,14 +183,20 @@ def _serve(connection: Connection, row: int) -> None:
     logging.root.setLevel(logging.INFO)
     metrics.subscribe(lambda values, step: outlet.send("metrics", values, step))
     while (request := connection.recv()) is not None:
-        function, args, kwargs, threads, owner = request
-        torch.set_num_threads(threads)
-        name_bars(owner)
-        try:
-            answer = ("result", function(*args, **kwargs))
-        except BaseException as error:  # noqa: BLE001 - raised again in the parent
-            answer = ("raised", _portable(error))
-        outlet.send(*answer)
+        outlet.send(*_answer(*request))
+        del request  # and with it all that was worked on
+        give_back_freed_memory()
+
+
+def _answer(
+    function: Callable[..., Any], args: Any, kwargs: Any, threads: int, owner: str
+) -> tuple[str, Any]:
+    torch.set_num_threads(threads)
+    name_bars(owner)
+    try:
+        return "result", function(*args, **kwargs)
+    except BaseException as error:  # noqa: BLE001 - raised again in the parent
+        return "raised", _portable(error)
 
 
 def _portable(error: BaseException) -> BaseException:

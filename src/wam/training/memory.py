@@ -20,9 +20,23 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether it took effect.
     """
-    if platform.libc_ver()[0] != "glibc":
+    libc = _glibc()
+    if libc is None:
         return False
-    libc = ctypes.CDLL(None)
     settings = {_M_ARENA_MAX: 1, _M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: _LARGEST_INT}
     taken = [bool(libc.mallopt(name, value)) for name, value in settings.items()]
     return all(taken)
+
+
+def give_back_freed_memory() -> bool:
+    """Return what was freed to the system, between two pieces of work; does nothing without glibc.
+
+    Returns:
+        Whether anything was returned.
+    """
+    libc = _glibc()
+    return libc is not None and bool(libc.malloc_trim(0))
+
+
+def _glibc() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None

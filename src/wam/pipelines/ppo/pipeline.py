@@ -15,7 +15,7 @@ def _shared_nodes() -> Pipeline:
     return Pipeline(
         [
             Node(
-                render_imagination_starts,
+                apart(render_imagination_starts),
                 ["params:simulator", "params:imagination_starts", "params:compute"],
                 "imagination_starts",
                 name="render_imagination_starts",
