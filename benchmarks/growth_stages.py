@@ -29,7 +29,7 @@ from wam.reward.config import ClassifierConfig, RewardTrainingConfig
 from wam.reward.train import train_classifier
 from wam.rl.config import PPOConfig
 from wam.rl.finetune import finetune
-from wam.rl.practice import Imagination
+from wam.rl.imagined_practice import Imagination
 from wam.seeding import numpy_generator, torch_generator
 from wam.sim.config import SimConfig
 from wam.sim.play import PlayConfig, collect_play
