@@ -21,7 +21,7 @@ from wam.hooks.run_environment import CONFIGURED, unread
 from wam.pipeline_registry import register_pipelines
 from wam.pipelines.ablation.table import AblationTable, cell_pages
 from wam.pipelines.grid import BLIND, TASKS, WORLD_MODELS
-from wam.pipelines.pages import check_pages
+from wam.pipelines.page_checks import check_pages
 from wam.settings import CONFIG_LOADER_ARGS
 from wam.tasks.table import TASK_NAMES
 from wam.world_model.config import WorldModelConfig

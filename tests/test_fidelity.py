@@ -8,7 +8,7 @@ import pytest
 from test_configuration import ENVIRONMENTS, ROOT, pages_of
 
 from wam.contracts import config_to_dict
-from wam.pipelines.pages import check_pages
+from wam.pipelines.page_checks import check_pages
 from wam.pipelines.world_model.differences import differing_settings, settings_markdown
 from wam.policy.critic import Critic
 from wam.policy.diffusion import DiffusionPolicy

@@ -23,8 +23,8 @@ from wam.demonstrations.replay_labels import SegmentLabels, label_recorded
 from wam.episodes.calvin_writer import relative_actions
 from wam.episodes.loaded import Episodes, episodes_at, rows_of
 from wam.episodes.proprio import proprio_from_robot_obs
+from wam.episodes.resize import resize_images
 from wam.episodes.rotation import RotationConvention
-from wam.episodes.shard import resize_images
 from wam.parallel.map import Workers, map_pieces
 from wam.seeding import numpy_generator
 from wam.sim.backends import Table, make_table

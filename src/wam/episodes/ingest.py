@@ -18,20 +18,12 @@ import zarr
 from numpy.typing import NDArray
 
 from wam.episodes.calvin_format import EPISODE_IDS_FILE, CalvinFormatError, CalvinSplit
+from wam.episodes.frame_arrays import clear_spare_images, create_arrays, write_table
 from wam.episodes.ingest_checks import annotation_faults, image_shapes, missing_frames
 from wam.episodes.ingest_config import IngestConfig, IngestReport
 from wam.episodes.ingest_plan import plan_ingest
-from wam.episodes.shard import (
-    ImageShapes,
-    Shard,
-    ShardOutcome,
-    clear_spare_images,
-    create_arrays,
-    finished_outcome,
-    resize_image,
-    write_shard,
-    write_table,
-)
+from wam.episodes.resize import resize_image
+from wam.episodes.shard import ImageShapes, Shard, ShardOutcome, finished_outcome, write_shard
 from wam.episodes.store import FORMAT, FORMAT_VERSION, EpisodeStore
 from wam.parallel.map import available_workers, map_pieces, worker_count
 

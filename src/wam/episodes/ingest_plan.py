@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from wam.episodes.shard import FRAME_ARRAYS
+from wam.episodes.frame_arrays import FRAME_ARRAYS
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,8 @@ from wam.hooks.refusal import RunRefusedError
 from wam.pipelines import ablation
 from wam.pipelines.ablation.pipeline import PAGES
 from wam.pipelines.ablation.table import AblationTable, cell_pages, cells_of_table
-from wam.pipelines.pages import WorldModelRow, check_demonstrations, check_refinement, check_sight
+from wam.pipelines.page_checks import check_demonstrations, check_refinement, check_sight
+from wam.pipelines.pages import WorldModelRow
 from wam.policy.config import CloningConfig, DiffusionConfig
 from wam.rl.config import PPOConfig
 from wam.tasks.selection import SelectionConfig
@@ -91,7 +92,7 @@ def _check_world_models(
 
 
 def check_cell(pages: Mapping[str, Any], *, refined: bool) -> None:
-    """Check what no page of a cell can check alone, as ``pages.check_pages`` does for the grid.
+    """Check what no page of a cell can check alone, as ``page_checks.check_pages`` does for the grid.
 
     Args:
         pages: Plain values of all pages that it reads.

@@ -14,7 +14,7 @@ from wam.datasets import ArtefactDataset
 from wam.hooks.refusal import RunRefusedError
 from wam.pipeline_registry import STAGES, register_pipelines
 from wam.pipelines.ablation.pipeline import PAGES
-from wam.pipelines.pages import check_pages
+from wam.pipelines.page_checks import check_pages
 
 CONFIGURED: Final = ("__default__", "ablation", "online")
 """Pipelines that together read every page."""

@@ -1,8 +1,6 @@
 """Pages of configuration that belong to a stage rather than to one room of the library."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.util import find_spec
 from typing import Any, Literal
 
 from pydantic import Field
@@ -13,17 +11,10 @@ from wam.demonstrations.replay_labels import LabelPairing
 from wam.evaluation.perceptual import PerceptualConfig
 from wam.evaluation.rollout import MAX_STEPS
 from wam.parallel.map import RayWorkers, Workers, available_workers
-from wam.parallel.ray_crew import RAY_MISSING
-from wam.policy.config import CloningConfig, DiffusionConfig
-from wam.rl.config import PPOConfig
 from wam.rl.frame_filter import PrevAction
 from wam.rl.scenes import SceneDraw
-from wam.rl.sight import no_decoder
-from wam.tasks.selection import SelectionConfig
-from wam.tasks.table import task
 from wam.training.device import Device
 from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
-from wam.world_model.part import split_streams
 
 
 @config
@@ -206,107 +197,3 @@ class ReportConfig:
     """Of the intervals of means and differences."""
     videos_per_task: int = Field(ge=0)
     """Clips shown per world model and task."""
-
-
-def _check_selection(pages: Mapping[str, Any]) -> None:
-    if pages["evaluation"].checkpoints_on == "selection" and pages["selection"].selection_starts == 0:
-        raise ValueError(
-            "selection.selection_starts is 0, so nothing is left to choose PPO's checkpoint on; raise it, or "
-            "set evaluation.checkpoints_on to test (published) or none"
-        )
-
-
-def _check_compute(compute: ComputeConfig, trainings: Sequence[WorldModelTrainingConfig]) -> None:
-    if compute.executor == "ray" and find_spec("ray") is None:
-        raise ValueError(f"compute.executor is 'ray', but {RAY_MISSING}")
-    for training in trainings:
-        split_streams(training.batch, compute.devices * compute.accumulate)
-
-
-def check_sight(policy: DiffusionConfig, models: Mapping[str, WorldModelConfig]) -> None:
-    """Check that world models can imagine what policies are to see.
-
-    Args:
-        policy: Page of the policies.
-        models: By name, as they will be trained.
-
-    Raises:
-        ValueError: Naming those that cannot, the setting and the remedy.
-    """
-    mute = [name for name, model in models.items() if model.losses.proprio_coef == 0]
-    if policy.sees != "features" and mute:
-        raise ValueError(no_decoder(policy.sees, f"world model {' and '.join(mute)}"))
-
-
-def _check_tasks(rows: Mapping[str, TaskRow]) -> None:
-    for key, row in rows.items():
-        if task(row.name).name != key:
-            raise ValueError(
-                f"row {key} of parameters_tasks.yml is named {row.name}: its cells would be of another task "
-                f"than they say; set tasks.{key}.name to {key}"
-            )
-
-
-def check_demonstrations(cloning: CloningConfig, selection: SelectionConfig) -> None:
-    """Check that there will be as many demonstrations as are to be cloned.
-
-    Raises:
-        ValueError: Naming both numbers and the remedy.
-    """
-    if cloning.demonstrations is not None and cloning.demonstrations > selection.demos:
-        raise ValueError(
-            f"behavior_cloning.demonstrations {cloning.demonstrations} is above selection.demos "
-            f"{selection.demos}; lower it"
-        )
-
-
-def check_refinement(policy: DiffusionConfig, ppo: PPOConfig) -> None:
-    """Check that policies can be refined as ``ppo`` says.
-
-    Raises:
-        ValueError: If ``imagine_steps`` is no multiple of ``act_steps``, or more denoising steps are
-            fine-tuned than there are.
-    """
-    ppo.decisions(policy.act_steps)
-    if ppo.ft_denoising_steps > policy.denoising_steps:
-        raise ValueError(
-            f"ppo.ft_denoising_steps {ppo.ft_denoising_steps} is above policy.denoising_steps "
-            f"{policy.denoising_steps}; lower it"
-        )
-
-
-def check_pages(pages: Mapping[str, Any]) -> None:
-    """Check what no page can check alone.
-
-    Args:
-        pages: Validated pages by name.
-
-    Raises:
-        ValueError: If a task is unknown or not its row's, Ray is asked for and not installed, a batch has
-            fewer streams than it is to be cut into parts, ``imagine_steps`` is no multiple of ``act_steps``,
-            more denoising steps are fine-tuned than there are, more demonstrations are cloned than selected,
-            more segments or starts are selected than play collects, checkpoints are to be chosen on no
-            starts, policies are to see what a world model cannot imagine, or a row of the world models has a
-            setting that its page has not.
-    """
-    _check_tasks(pages["tasks"])
-    applied = {
-        name: row.applied(pages["world_model"], pages["world_model_training"])
-        for name, row in pages["world_models"].items()
-    }
-    _check_compute(pages["compute"], [training for _, training in applied.values()])
-    check_sight(pages["policy"], {name: model for name, (model, _) in applied.items()})
-    _check_selection(pages)
-    check_demonstrations(pages["behavior_cloning"], pages["selection"])
-    check_refinement(pages["policy"], pages["ppo"])
-    wanted = {
-        "demos": "min_training_segments",
-        "test_starts": "test_starts",
-        "selection_starts": "selection_starts",
-    }
-    for name, collected in wanted.items():
-        selected, made = getattr(pages["selection"], name), getattr(pages["play"], collected)
-        if selected is not None and selected > made:
-            raise ValueError(
-                f"selection.{name} {selected} is above play.{collected} {made}; raise the latter"
-            )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from wam.contracts import IMAGE_GRIPPER, IMAGE_STATIC, PROPRIO
 from wam.episodes.proprio import proprio_from_robot_obs
-from wam.episodes.shard import resize_images
+from wam.episodes.resize import resize_images
 from wam.sim.frames import SimFrames
 from wam.world_model.featurize import start_state
 from wam.world_model.model import WorldModel

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from wam.datasets import Arrays
 from wam.diagnostics.calibration import REAL, calibration_table, doubt
 from wam.diagnostics.config import CalibrationConfig
-from wam.episodes.shard import resize_images
+from wam.episodes.resize import resize_images
 from wam.evaluation.pools import borrowed_pool
 from wam.evaluation.rollout import make_evaluator
 from wam.parallel.progress import progress
