@@ -1,6 +1,7 @@
 """``python -m benchmarks`` lists the benchmarks; ``python -m benchmarks NAME [options]`` runs one.
 
-Each prints a table with pass marks, or figures of its own; most tell their options with ``--help``.
+Each prints a table that says which bars are reached, or figures of its own; most tell their options with
+``--help``.
 """
 
 import ast
@@ -26,7 +27,7 @@ def main() -> int:
     if len(sys.argv) < 2 or sys.argv[1] not in known:
         print("python -m benchmarks NAME [options]\n")
         for name, text in known.items():
-            print(f"  {name:<12} {text}")
+            print(f"  {name:<18} {text}")
         return int(len(sys.argv) > 1)
     name, *options = sys.argv[1:]
     # A process of its own: what it starts in turn must find the benchmark's functions by their module's name.

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from benchmarks import ppo, world_model
+from benchmarks.measure import verdict
 from wam.contracts import IMAGE_SIZE, config_from_dict
 from wam.episodes.loaded import Episodes
 from wam.seeding import numpy_generator
@@ -108,8 +109,7 @@ class Figure:
         """Whether the bar is reached, in a word."""
         if self.value is None or self.bar is None:
             return ""
-        reached = self.value <= self.bar if self.at_most else self.value >= self.bar
-        return "pass" if reached else "MISS"
+        return verdict(self.value, self.bar, at_most=self.at_most)
 
     def cells(self) -> list[str]:
         """Section, what, value, bar, mark and note."""

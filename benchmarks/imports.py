@@ -2,7 +2,7 @@
 
 Each line is the least of several new processes, in CPU seconds, so that a busy machine shows little:
 
-    python benchmarks/imports.py [REPEATS]
+    python -m benchmarks imports [REPEATS]
 """
 
 import os
@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from benchmarks.measure import verdict
 
 PROJECT = Path(__file__).parents[1]
 BARS = {
@@ -46,8 +48,7 @@ def main(repeats: int) -> None:
             print(f"{seconds[name]:7.2f} s  {name}", flush=True)
     for (name, against), bar in BARS.items():
         ratio = seconds[name] / seconds[against]
-        verdict = "reaches" if ratio <= bar else "MISSES"
-        print(f"{ratio:7.2f} x  {name} / {against}, {verdict} the bar of {bar}")
+        print(f"{ratio:7.2f} x  {name} / {against}, {verdict(ratio, bar, at_most=True)}: at most {bar}")
 
 
 if __name__ == "__main__":

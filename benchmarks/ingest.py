@@ -9,7 +9,6 @@ frames. The download itself was not available: contents are made up.
 """
 
 import argparse
-import json
 import os
 import resource
 import shutil
@@ -25,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from calvin_download import frames_of
 from calvin_folder import make_robot_obs, make_scene_obs
 
-from benchmarks.measure import machine
+from benchmarks.measure import machine, save_page
 from wam.episodes.calvin_frame import frame_file_name
 from wam.episodes.calvin_writer import SplitWriter, relative_actions
 from wam.episodes.ingest import IngestConfig, ingest_split
@@ -130,15 +129,9 @@ def measure(place: Path, files: int, distinct: int, workers: int) -> Packing:
 
 def save(found: Packing, folder: Path) -> Path:
     """Write ``<date>-ingest.md`` and ``.json`` and return the page."""
-    facts = machine() | {"cores": str(os.cpu_count())}
-    stem = folder / f"{facts['date']}-ingest"
-    folder.mkdir(parents=True, exist_ok=True)
-    content = {"machine": facts, "packing": asdict(found)}
-    stem.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n")
-    where = ", ".join(f"{name} {value}" for name, value in facts.items())
-    page = ["# Packing files in CALVIN's layout", "", f"{where}. n 1.", "", *found.lines(), ""]
-    stem.with_suffix(".md").write_text("\n".join(page))
-    return stem.with_suffix(".md")
+    facts = machine() | {"cores": str(os.cpu_count()), "n": "1"}
+    title, content = "Packing files in CALVIN's layout", {"packing": asdict(found)}
+    return save_page(folder / "ingest", title, facts, content, found.lines())
 
 
 def main() -> None:

@@ -11,13 +11,27 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
+
+REACHED, MISSED = "reached", "missed"
+
+
+def verdict(value: float, bar: float, *, at_most: bool = False) -> str:
+    """Whether a value reaches its bar, in a word.
+
+    Args:
+        value: What was measured.
+        bar: What it is to be.
+        at_most: Whether the bar is an upper one.
+    """
+    return REACHED if (value <= bar if at_most else value >= bar) else MISSED
 
 
 @dataclass(frozen=True)
@@ -49,8 +63,7 @@ class Row:
             return "not measured"
         if self.bar is None:
             return ""
-        reached = self.ratio <= self.bar if self.at_most else self.ratio >= self.bar
-        return "pass" if reached else "MISS"
+        return verdict(self.ratio, self.bar, at_most=self.at_most)
 
     def cells(self) -> list[str]:
         """Work, peer, ratio, bar, mark and note."""
@@ -71,14 +84,19 @@ def cpu_seconds(work: Callable[[], object]) -> float:
     return time.process_time() - begin
 
 
-def take_turns(sides: dict[str, Callable[[], object]], turns: int) -> dict[str, list[float]]:
-    """CPU seconds of each side and turn, after one call each to warm up."""
+def take_turns(
+    sides: dict[str, Callable[[], object]], turns: int, *, by_the_clock: bool = False
+) -> dict[str, list[float]]:
+    """CPU seconds of each side and turn, or seconds by the clock, after one call each to warm up."""
+    spent = time.perf_counter if by_the_clock else time.process_time
     for work in sides.values():
         work()
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(turns):
         for name, work in sides.items():
-            seconds[name].append(cpu_seconds(work))
+            begin = spent()
+            work()
+            seconds[name].append(spent() - begin)
     return seconds
 
 
@@ -127,18 +145,26 @@ def machine() -> dict[str, str]:
 
 def save(rows: Sequence[Row], folder: Path, name: str, title: str, method: str) -> Path:
     """Write ``<date>-<name>.md`` and ``.json`` and return the page."""
-    facts = machine()
-    stem = folder / f"{facts['date']}-{name}"
-    folder.mkdir(parents=True, exist_ok=True)
-    content = {"title": title, "machine": facts, "method": method, "rows": [asdict(row) for row in rows]}
-    stem.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n")
-    page = [
-        f"# {title}",
-        "",
-        ", ".join(f"{key} {value}" for key, value in facts.items()) + ".",
-        "",
-        method,
-        "",
-    ]
-    stem.with_suffix(".md").write_text("\n".join([*page, table(rows), ""]))
+    content = {"method": method, "rows": [asdict(row) for row in rows]}
+    return save_page(folder / name, title, machine(), content, [method, "", table(rows)])
+
+
+def save_page(
+    stem: Path, title: str, facts: Mapping[str, str], content: Mapping[str, Any], lines: Sequence[str]
+) -> Path:
+    """Write ``<date>-<name>.md`` and ``.json`` and return the page.
+
+    Args:
+        stem: Folder, made when missing, and name of both files.
+        title: Headline.
+        facts: Where and with what it was measured, ``date`` among them; see :func:`machine`.
+        content: Data beside title and facts.
+        lines: Of the page, below them.
+    """
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    stem = stem.with_name(f"{facts['date']}-{stem.name}")
+    data = {"title": title, "machine": facts, **content}
+    stem.with_suffix(".json").write_text(json.dumps(data, indent=1) + "\n")
+    where = ", ".join(f"{key} {value}" for key, value in facts.items())
+    stem.with_suffix(".md").write_text("\n".join([f"# {title}", "", f"{where}.", "", *lines, ""]))
     return stem.with_suffix(".md")

@@ -29,10 +29,10 @@ SIDES = ("official", "backend", "ours", "official 2")
 more, with blocks loaded at random places before the start puts them in theirs, as its configuration says."""
 
 
-def fresh(job: Mapping[str, Any], folder: Path) -> Arrays:
-    """Run a job in a process of its own."""
+def fresh(job: Mapping[str, Any], folder: Path, benchmark: str = "parity") -> Arrays:
+    """Run a job of a benchmark in a process of its own."""
     target = folder / f"{job['kind']} of {job['side']}"
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks", "parity"]
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks", benchmark]
     command += ["--job", json.dumps(job | {"target": str(target)})]
     root = Path(__file__).parents[1]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=root)  # noqa: S603 - our own files

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.measure import verdict
 from wam.sim import constants as c
 from wam.sim.backends import Table, make_table
 from wam.sim.config import SimConfig
@@ -108,7 +109,7 @@ def beside_official(calvin_env: str, assets: str | None, *, rounds: int = 6, ste
         slow, middle, fast = (1 / value for value in (max(times), statistics.median(times), min(times)))
         print(f"  {name:26} {middle:6.1f} steps/s ({slow:.1f}, {fast:.1f})  {base * middle:5.1f}x")
     ratio = base / statistics.median(seconds["ours, own table, varied"])
-    print(f"{'reaches' if ratio >= OFFICIAL_BAR else 'MISSES'} the bar of {OFFICIAL_BAR:.0f}x")
+    print(f"{verdict(ratio, OFFICIAL_BAR)}: at least {OFFICIAL_BAR:.0f}x")
     for table in tables.values():
         table.close()
 
@@ -132,10 +133,10 @@ def beside_one_worker(workers: int, *, turns: int = 7, steps: int = 30, tables: 
         pool.close()
     gains = [many / one / workers for one, many in zip(rates["one"], rates["all"], strict=True)]
     share, rate = statistics.median(gains), statistics.median(rates["all"])
-    verdict = "reaches" if share >= WORKERS_BAR else "MISSES"
+    word = verdict(share, WORKERS_BAR)
     print(
         f"{workers} workers: {rate:.0f} steps/s by the clock, {share:.2f} of {workers} times one "
-        f"({min(gains):.2f} to {max(gains):.2f} over {turns} turns), {verdict} the bar of {WORKERS_BAR}"
+        f"({min(gains):.2f} to {max(gains):.2f} over {turns} turns), {word}: at least {WORKERS_BAR}"
     )
 
 
@@ -143,12 +144,11 @@ def main(steps: int) -> None:
     """Print the table."""
     env = PlayTableEnv(SimConfig())
     cpu, wall = drive(env, steps)
-    verdict = "reaches" if steps / cpu >= BAR else "MISSES"
     print(
         f"both cameras 64x64: {steps / cpu:.0f} steps per CPU second ({steps / wall:.0f} by the clock)",
         end=", ",
     )
-    print(f"{verdict} the bar of {BAR:.0f}")
+    print(f"{verdict(steps / cpu, BAR)}: at least {BAR:.0f}")
     shares = parts(env)
     total = sum(shares.values())
     for name, value in sorted(shares.items(), key=lambda item: -item[1]):
@@ -157,10 +157,12 @@ def main(steps: int) -> None:
     print(f"  {'save':28} {milliseconds(env.save, 30):6.1f} ms")
     env.rendering = False
     plain, _ = drive(env, steps)
-    verdict = "reaches" if steps / plain >= PLAIN_BAR else "MISSES"
-    print(f"no cameras: {steps / plain:.0f} steps per CPU second, {verdict} the bar of {PLAIN_BAR:.0f}")
-    verdict = "reaches" if (cpu - plain) / plain <= CAMERA_BAR else "MISSES"
-    print(f"cameras over the rest: {(cpu - plain) / plain:.1f}x, {verdict} the bar of {CAMERA_BAR:.0f}x")
+    rate, share = steps / plain, (cpu - plain) / plain
+    print(
+        f"no cameras: {rate:.0f} steps per CPU second, {verdict(rate, PLAIN_BAR)}: at least {PLAIN_BAR:.0f}"
+    )
+    word = verdict(share, CAMERA_BAR, at_most=True)
+    print(f"cameras over the rest: {share:.1f}x, {word}: at most {CAMERA_BAR:.0f}x")
 
 
 if __name__ == "__main__":

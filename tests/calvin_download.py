@@ -1,13 +1,14 @@
 """A folder as CALVIN's task_D_D is downloaded: layout, keys, shapes, types and quirks, with made-up content.
 
 Per frame the ten keys of the data set, 200x200 and 84x84 images, depth and tactile images; vectors in
-float64. Frame ids run over both splits together, validation first. A frame beside the episodes belongs to
-none of them. Sentences come in ``lang_annotations`` and again in a later ``lang_<model>`` folder. Every
-episode does the eight tasks one after another, each in a segment whose last frames bring the success.
+float64. Frame ids run over both splits together, whose recordings take turns, validation first. A frame
+beside the episodes belongs to none of them. Sentences come in ``lang_annotations`` and again in a later
+``lang_<model>`` folder. Every episode does the eight tasks one after another, each in a segment whose last
+frames bring the success.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,15 +65,34 @@ class Download:
     scene: str = "calvin_scene_D"
 
 
+@dataclass(frozen=True)
+class _Recording:
+    """One episode: its frame ids ``first`` to ``first + len(scene) - 1``."""
+
+    first: int
+    robot: NDArray[np.float64]
+    scene: NDArray[np.float64]
+    annotations: list[Annotation]
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.scene) - 1
+
+
 def write_download(root: Path, page: Download) -> Path:
     """Write ``training`` and ``validation`` below ``root``; returns it."""
     rng = np.random.default_rng(0)
+    counts = {"validation": page.validation_episodes, "training": page.training_episodes}
+    recordings: dict[str, list[_Recording]] = {split: [] for split in counts}
     first = 0
-    for split, episodes in (
-        ("validation", page.validation_episodes),
-        ("training", page.training_episodes),
-    ):
-        first = _write_split(root / split, page, episodes, first, rng)
+    for turn in range(max(counts.values())):
+        for split in (name for name, count in counts.items() if turn < count):
+            recording = _episode(rng, page.segment_frames, first)
+            _write_frames(root / split, recording, rng, extras=page.extras)
+            recordings[split].append(recording)
+            first = recording.last + 2  # behind the stray frame
+    for split, written in recordings.items():
+        _describe(root / split, written)
     scenes = {page.scene: [0, first - 2]}  # of both splits together, as there
     np.save(root / "training/scene_info.npy", np.asarray(scenes), allow_pickle=True)
     return root
@@ -98,34 +118,21 @@ def _picture(rng: np.random.Generator, size: int, index: int) -> NDArray[np.uint
     return np.clip(smooth + rng.normal(0, 6, (size, size, 3)), 0, 255).astype(np.uint8)
 
 
-def _write_split(folder: Path, page: Download, episodes: int, first: int, rng: np.random.Generator) -> int:
-    folder.mkdir(parents=True)
-    ids, annotations, robots, scenes = [], [], [], []
-    for _ in range(episodes):
-        robot, scene, own = _episode(rng, page.segment_frames, first)
-        _write_frames(folder, first, robot, scene, rng, extras=page.extras)
-        ids.append((first, first + len(scene) - 1))
-        annotations += own
-        robots.append(robot[:-1])
-        scenes.append(scene)
-        shutil.copy(folder / frame_file_name(first), folder / frame_file_name(first + len(scene)))  # stray
-        first += len(scene) + 1
+def _describe(folder: Path, recordings: Sequence[_Recording]) -> None:
+    """Write what there is beside the frames."""
     SplitWriter(folder).finish(
-        episodes=np.array(ids),
-        annotations=annotations,
-        robot_obs=np.concatenate(robots),
-        scene_obs=np.concatenate(scenes),
+        episodes=np.array([(recording.first, recording.last) for recording in recordings]),
+        annotations=[row for recording in recordings for row in recording.annotations],
+        robot_obs=np.concatenate([recording.robot[:-1] for recording in recordings]),
+        scene_obs=np.concatenate([recording.scene for recording in recordings]),
         training=folder.name == "training",
         merged_config=RECORDING,
     )
     (folder / ".hydra/config.yaml").write_text(yaml.safe_dump(RECORDING))
     shutil.copytree(folder / "lang_annotations", folder / LATER_FOLDER)
-    return first
 
 
-def _episode(
-    rng: np.random.Generator, segment_frames: int, first: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], list[Annotation]]:
+def _episode(rng: np.random.Generator, segment_frames: int, first: int) -> _Recording:
     count = segment_frames * len(TASK_NAMES)
     robot = make_robot_obs(count + 1, rng)
     robot[:, 7:14] = np.array(ARM_REST) + 0.02 * rng.normal(size=(count + 1, 7))
@@ -140,25 +147,20 @@ def _episode(
         start = first + number * segment_frames
         annotations.append(Annotation(task, start, start + segment_frames - 1, f"do {task}"))
     annotations.append(Annotation("lift_red_block_table", first, first + 40, "lift the red block"))
-    return robot, scene, annotations
+    return _Recording(first, robot, scene, annotations)
 
 
-def _write_frames(
-    folder: Path,
-    first: int,
-    robot: NDArray[np.float64],
-    scene: NDArray[np.float64],
-    rng: np.random.Generator,
-    *,
-    extras: bool,
-) -> None:
-    absolute, relative = relative_actions(robot)
-    for row, images in enumerate(frames_of(rng, len(scene), extras=extras)):
+def _write_frames(folder: Path, recording: _Recording, rng: np.random.Generator, *, extras: bool) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    absolute, relative = relative_actions(recording.robot)
+    for row, images in enumerate(frames_of(rng, len(recording.scene), extras=extras)):
         np.savez_compressed(
-            folder / frame_file_name(first + row),
+            folder / frame_file_name(recording.first + row),
             actions=absolute[row],
             rel_actions=relative[row],
-            robot_obs=robot[row],
-            scene_obs=scene[row],
+            robot_obs=recording.robot[row],
+            scene_obs=recording.scene[row],
             **images,
         )
+    stray = folder / frame_file_name(recording.last + 1)
+    shutil.copy(folder / frame_file_name(recording.first), stray)

@@ -16,12 +16,11 @@ from kedro.validation.parameter_validator import ParameterValidator
 
 from wam.contracts import config_from_dict, merged
 from wam.datasets import ArtefactDataset, LineageDataset, WorkDirDataset
-from wam.hooks.ablation import _check_world_models, check_cell
 from wam.hooks.run_environment import CONFIGURED, unread
 from wam.pipeline_registry import register_pipelines
 from wam.pipelines.ablation.table import AblationTable, cell_pages
 from wam.pipelines.grid import BLIND, TASKS, WORLD_MODELS
-from wam.pipelines.page_checks import check_pages
+from wam.pipelines.page_checks import check_cell, check_pages
 from wam.settings import CONFIG_LOADER_ARGS
 from wam.tasks.table import TASK_NAMES
 from wam.world_model.config import WorldModelConfig
@@ -208,9 +207,9 @@ def test_nor_are_those_of_an_ablations_refined_rows() -> None:
     for ppo in (False, True):
         rows = {**parameters["ablation"]["rows"], "blind": {**row, "ppo": ppo}}
         table = config_from_dict(AblationTable, {**parameters["ablation"], "rows": rows})
-        pages = cell_pages(table, parameters)
+        pages = {**parameters, **cell_pages(table, parameters)["blind-s1"]}
         with pytest.raises(ValueError, match="by world model blind-s1") if ppo else nullcontext():
-            _check_world_models(table, pages, parameters)
+            check_cell("blind-s1", pages, refined=ppo)
 
 
 @pytest.mark.parametrize(
@@ -227,8 +226,9 @@ def test_a_cell_that_would_fail_late_is_refused(
     changes: dict[str, Any], refined: bool, message: str | None
 ) -> None:
     pages = merged(parameters_of("smoke"), changes)
+    row = {"row": pages["world_models"]["wam"]}
     with pytest.raises(ValueError, match=message) if message else nullcontext():
-        check_cell(pages, refined=refined)
+        check_cell("odd-s1", {**pages, **row}, refined=refined)
 
 
 def test_world_models_differ_in_the_head_alone() -> None:

@@ -92,6 +92,12 @@ def test_every_fault_has_a_row(fault: int) -> None:
     assert re.search(rf"^\| B{fault}\b", FIDELITY, re.MULTILINE)
 
 
+def test_one_setting_says_how_often_a_first_frame_is_seen() -> None:
+    for repeats in (1, 4):
+        pages = pages_of("paper", evaluation={"start_repeats": repeats})
+        assert [pages[name].start_repeats for name in ("features", "rewards", "evaluation")] == [repeats] * 3
+
+
 def test_the_published_loop_gives_our_counts() -> None:
     """Turns 0 to 800, every 25th only evaluates: trained turns before each evaluation are ours."""
     page = pages_of("paper")["ppo"]

@@ -38,7 +38,7 @@ def test_every_section_runs_at_toy_size_on_a_cpu(tmp_path, monkeypatch):
     assert not any("FAILED" in line for line in content["lines"])
     assert not list(tmp_path.glob("*.partial"))
     page = file.with_suffix(".md").read_text()
-    assert "| fp32 loss against the CPU | 0 relative | <= 1e-05 | pass |" in page
+    assert "| fp32 loss against the CPU | 0 relative | <= 1e-05 | reached |" in page
 
 
 def test_full_size_is_refused_without_a_gpu(monkeypatch):
@@ -60,7 +60,7 @@ def test_what_was_measured_is_there_when_a_later_section_fails(tmp_path, toy):
     result = gpu.Result({}, tmp_path / "out")
     sections = {"good": (good, 1.0), "bad": (bad, 1.0), "last": (good, 1.0)}
     assert not gpu.measure(toy, sections, 1e9, result)
-    assert [figure.mark for figure in result.figures] == ["pass", "MISS", "", "pass", "MISS"]
+    assert [figure.mark for figure in result.figures] == ["reached", "missed", "", "reached", "missed"]
     assert "bad: FAILED with RuntimeError: the device is gone" in (tmp_path / "out.md").read_text()
 
 

@@ -1,10 +1,12 @@
 """The environment ``paper`` from end to end, on a folder laid out as the download, stopped after two steps.
 
 Everything that shapes the method is as ``conf/paper`` says; only sizes are cut down, our play table stands in
-for the official one, and labels are taken from the recording, because the folder's motions are made up.
+for the official one, and labels are taken from the recording, because the folder's motions are made up. With
+a checkout of calvin_env (``WAM_CALVIN_ENV``) and an OpenGL driver the official one is tried too.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +58,20 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def outputs(place: Path) -> dict[str, Any]:
     """What the trial left, then the check of its episodes."""
+    return trial(place, SIZES, "reproduce", "verify_episodes")
+
+
+def trial(place: Path, sizes: dict[str, Any], *pipelines: str) -> dict[str, Any]:
+    """Run pipelines on a generated download below ``place``."""
     write_download(place / "data/01_raw/task_D_D", Download(extras=False))
     bootstrap_project(ROOT)
-    runtime_params = SIZES | {
+    runtime_params = sizes | {
         "data_root": str(place / "data"),
         "mlflow_uri": f"sqlite:///{place / 'mlflow.db'}",
         "mlflow_artifacts": str(place / "mlartifacts"),
     }
     found: dict[str, Any] = {}
-    for pipeline in ("reproduce", "verify_episodes"):
+    for pipeline in pipelines:
         with KedroSession.create(ROOT, env="paper", runtime_params=runtime_params) as session:
             found |= session.run(pipeline_names=[pipeline])
     return found
@@ -115,3 +122,16 @@ def test_what_was_left_out_is_reported(place: Path, outputs: dict[str, Any]) -> 
     checked = json.loads(latest(place, "03_primary/verification.json").read_text())
     assert checked["training"]["folder"]["stray"] == 1
     assert checked["training"]["store"]["faults"] == []
+
+
+def test_the_trial_also_ends_in_the_simulator_of_paper(tmp_path: Path) -> None:
+    """The official calvin_env, drawn with OpenGL at CALVIN's sizes; some six minutes of a core."""
+    folder = os.environ.get("WAM_CALVIN_ENV")
+    if not folder:
+        pytest.skip("set WAM_CALVIN_ENV to a checkout of calvin_env (docs/simulator.md); needs OpenGL")
+    simulator = {"calvin_env": folder, "calvin_data": f"{folder}/data"}
+    near_misses = SIZES["near_misses"] | {"kinds": ["short"]}
+    sizes = SIZES | {"simulator": simulator, "near_misses": near_misses}
+    assert "Generation quality" in trial(tmp_path, sizes, "reproduce")["report"].load()
+    rows = pd.read_parquet(latest(tmp_path, "08_reporting/success_rows.parquet"))
+    assert rows["task"].nunique() == 8

@@ -11,8 +11,6 @@ from kedro.framework.cli.utils import CONTEXT_SETTINGS
 from kedro.framework.project import settings
 from kedro.utils import find_kedro_project
 
-from wam.datasets.prune import prunable, remove, stored_versions
-
 
 @click.group(context_settings=CONTEXT_SETTINGS, name="wam")
 def cli() -> None:
@@ -77,6 +75,8 @@ def companions(conf_source: str | None, env: str | None) -> bool:
 @click.option("--delete", is_flag=True, help="Delete what is listed; without it nothing is changed.")
 def prune(env: str | None, keep: int, data_root: str | None, delete: bool) -> None:
     """List (or delete) old versions: not the latest ones, nothing that one of those was made from."""
+    from wam.datasets.prune import prunable, remove, stored_versions  # noqa: PLC0415 - with arrays and models
+
     project = find_kedro_project(Path.cwd()) or Path.cwd()
     root = project / (data_root or _globals(None, env)["data_root"])
     old = prunable(stored_versions(root), keep=keep)

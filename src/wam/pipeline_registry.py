@@ -1,75 +1,63 @@
-"""Every pipeline by the name that ``kedro run --pipelines`` knows."""
+"""Every pipeline by the name that ``kedro run --pipelines`` knows.
 
-from collections.abc import Callable, Mapping
+Nodes are functions of the library, which needs seconds to be imported. So pipelines are built when something
+first looks into one; commands that want their names alone, or nothing of them, start without.
+"""
+
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 from kedro.pipeline import Pipeline
 
-from wam.pipelines import (
-    ablation,
-    behavior_cloning,
-    diagnostics,
-    evaluation,
-    features,
-    ingest,
-    online,
-    play,
-    ppo,
-    reporting,
-    rewards,
-    world_model,
-)
-from wam.pipelines.grid import WORLD_MODELS, cell_of
+from wam.pipelines.grid import WORLD_MODELS
 
-STAGES: Final[Mapping[str, Callable[[], Pipeline]]] = {
-    "play": play.create_pipeline,
-    "ingest": ingest.create_pipeline,
-    "world_model": world_model.create_pipeline,
-    "features": features.create_pipeline,
-    "rewards": rewards.create_pipeline,
-    "behavior_cloning": behavior_cloning.create_pipeline,
-    "diagnostics": diagnostics.create_pipeline,
-    "ppo": ppo.create_pipeline,
-    "evaluation": evaluation.create_pipeline,
-    "reporting": reporting.create_pipeline,
-}
+STAGES: Final = (
+    "play",
+    "ingest",
+    "world_model",
+    "features",
+    "rewards",
+    "behavior_cloning",
+    "diagnostics",
+    "ppo",
+    "evaluation",
+    "reporting",
+)
 """The stages in the order in which data flows."""
 
-PER_WORLD_MODEL: Final = (
-    world_model,
-    features,
-    rewards,
-    behavior_cloning,
-    diagnostics,
-    ppo,
-    evaluation,
+NAMES: Final = (
+    *STAGES,
+    *WORLD_MODELS,
+    "reproduce",
+    "shared",
+    "verify_episodes",
+    "ablation",
+    "online",
+    "__default__",
 )
-"""Stages of the pipelines that are named after one world model."""
+"""All that :mod:`wam.pipelines.chains` builds."""
+
+
+class LatePipeline(Pipeline):
+    """A pipeline that so far has a name alone; whoever asks for anything else of it gets it built."""
+
+    def __init__(self, name: str) -> None:
+        """Remember the name; ``Pipeline.__init__`` follows with the nodes."""
+        self._late_name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        """What ``Pipeline.__init__`` would have set."""
+        name = vars(self).get("_late_name")
+        if name is None or attribute.startswith("__"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {attribute!r}")
+        from wam.pipelines.chains import built  # noqa: PLC0415 - the seconds that a list of names is spared
+
+        super().__init__(built()[name])
+        del self._late_name
+        return getattr(self, attribute)
 
 
 @cache
 def register_pipelines() -> dict[str, Pipeline]:
     """All pipelines: each stage, each world model's own chain, everything, parts of it, and checks."""
-    stages = {name: create() for name, create in STAGES.items()}
-    everything = sum(stages.values(), Pipeline([]))
-    chains = {
-        name: sum((stage.create_pipeline(conditions=(name,)) for stage in PER_WORLD_MODEL), Pipeline([]))
-        for name in WORLD_MODELS
-    }
-    return {
-        **stages,
-        **chains,
-        "reproduce": everything - stages["play"],
-        "shared": _before_cells(everything),
-        "verify_episodes": ingest.create_verification(),
-        "ablation": ablation.create_pipeline(),  # hooks.ablation adds the cells that its table names
-        "online": online.create_pipeline(),
-        "__default__": everything,
-    }
-
-
-def _before_cells(everything: Pipeline) -> Pipeline:
-    """What cells share: with it done, every cell can be run alone, on any machine."""
-    cells = [node.name for node in everything.nodes if cell_of(node.namespace)]
-    return everything - everything.from_nodes(*cells)
+    return {name: LatePipeline(name) for name in NAMES}

@@ -3,6 +3,8 @@
 import logging
 import os
 import warnings
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,21 +24,6 @@ import kedro_mlflow.mlflow  # noqa: E402, F401
 del PythonModel._skip_type_hint_validation  # type: ignore[attr-defined]
 
 from kedro.utils import find_kedro_project  # noqa: E402
-from kedro_viz.integrations.kedro.hooks import DatasetStatsHook  # noqa: E402
-
-from wam.hooks import (  # noqa: E402
-    AblationHooks,
-    ComparisonHooks,
-    FreshnessHooks,
-    MlflowCellHooks,
-    MlflowRunHooks,
-    ProgressHooks,
-    ProvenanceHooks,
-    RunEnvironmentHooks,
-    WorkDirHooks,
-    WorkerHooks,
-    WorkflowHooks,
-)
 
 logging.getLogger("kedro_mlflow").setLevel(logging.WARNING)  # it sets itself to INFO when imported
 
@@ -47,21 +34,41 @@ def project_file(name: str) -> str:
     return (root / name).resolve().as_posix()
 
 
-# the last one registered is called first: checks before work, the MLflow run around everything
-HOOKS: Final = (
-    DatasetStatsHook(),
-    MlflowRunHooks(),
-    MlflowCellHooks(),
-    WorkDirHooks(),
-    WorkerHooks(),
-    WorkflowHooks(),
-    ProvenanceHooks(),
-    ProgressHooks(),
-    ComparisonHooks(),
-    FreshnessHooks(),
-    RunEnvironmentHooks(),
-    AblationHooks(),
-)
+@cache
+def project_hooks() -> tuple[object, ...]:
+    """The hooks; imported here because with them comes every library that a run needs.
+
+    The last one registered is called first: checks before work, the MLflow run around everything; what
+    outdated outputs are is said before anything asks which outputs exist.
+    """
+    from kedro_viz.integrations.kedro.hooks import DatasetStatsHook  # noqa: PLC0415 - as said above
+
+    from wam import hooks  # noqa: PLC0415 - as said above
+
+    return (
+        DatasetStatsHook(),
+        hooks.MlflowRunHooks(),
+        hooks.MlflowCellHooks(),
+        hooks.WorkDirHooks(),
+        hooks.WorkerHooks(),
+        hooks.WorkflowHooks(),
+        hooks.ProvenanceHooks(),
+        hooks.ProgressHooks(),
+        hooks.ComparisonHooks(),
+        hooks.RunEnvironmentHooks(),
+        hooks.FreshnessHooks(),
+        hooks.AblationHooks(),
+    )
+
+
+class LateHooks(Iterable[object]):
+    """Makes the hooks when a session asks for them: commands that run nothing start without."""
+
+    def __iter__(self) -> Iterator[object]:
+        return iter(project_hooks())
+
+
+HOOKS: Final = LateHooks()
 
 # kedro-mlflow's hook is part of MlflowRunHooks, one of Kedro-Viz's two of WorkflowHooks
 DISABLE_HOOKS_FOR_PLUGINS: Final = ("kedro_mlflow", "kedro-telemetry", "kedro-viz")

@@ -32,6 +32,7 @@ from wam.evaluation.success import wilson_interval
 from wam.policy.config import DiffusionConfig
 from wam.policy.diffusion import DiffusionPolicy
 from wam.rl.imagined_env import ImaginedEnv
+from wam.rl.sight import ImaginedSight, features_alone
 from wam.tasks.starts import Start
 from wam.tasks.table import DRAWER, LED
 from wam.world_model.state import RSSMState
@@ -150,17 +151,22 @@ class Full:
         return torch.ones(len(cond), 4, 7)
 
 
-def test_imagined_episodes_end_where_the_classifier_first_fires() -> None:
-    states = RSSMState(torch.tensor([[0.0], [-100.0]]), torch.zeros(2, 1, 2))
-    env = ImaginedEnv(
+def counting_env(num_envs: int, sight: ImaginedSight = features_alone) -> ImaginedEnv:
+    """Episodes that begin at 0 and at -100, in turns."""
+    return ImaginedEnv(
         CountingModel(),
         Threshold(),  # type: ignore[arg-type]
-        states,
-        num_envs=4,
+        RSSMState(torch.tensor([[0.0], [-100.0]]), torch.zeros(2, 1, 2)),
+        num_envs=num_envs,
         imagine_steps=12,
         act_steps=4,
         generator=torch.Generator().manual_seed(0),
+        sight=sight,
     )
+
+
+def test_imagined_episodes_end_where_the_classifier_first_fires() -> None:
+    env = counting_env(num_envs=4)
     start = np.array([0, 1, 0, 1])
     episodes = imagine_episodes(env, Full(), start, generator=torch.Generator())
     assert episodes.success.tolist() == [True, False, True, False]
@@ -170,16 +176,8 @@ def test_imagined_episodes_end_where_the_classifier_first_fires() -> None:
 
 
 def test_probes_read_features_whatever_the_policy_sees() -> None:
-    states = RSSMState(torch.tensor([[0.0], [-100.0]]), torch.zeros(2, 1, 2))
-    env = ImaginedEnv(
-        CountingModel(),
-        Threshold(),  # type: ignore[arg-type]
-        states,
-        num_envs=2,
-        imagine_steps=12,
-        act_steps=4,
-        generator=torch.Generator().manual_seed(0),
-        sight=lambda feat: torch.cat((feat, feat.new_full((len(feat), 18), 7.0)), -1),
+    env = counting_env(
+        num_envs=2, sight=lambda feat: torch.cat((feat, feat.new_full((len(feat), 18), 7.0)), -1)
     )
     episodes = imagine_episodes(env, Full(), np.array([0, 1]), generator=torch.Generator())
     assert episodes.start_feat.tolist() == [[0, 0, 0], [-100, 0, 0]]

@@ -70,6 +70,23 @@ def test_a_sound_folder_is_described(download: Path) -> None:
     assert load_scenes(download / "validation") == {}
 
 
+def test_recordings_of_the_splits_take_turns_in_the_frame_ids(tmp_path: Path) -> None:
+    page = Download(training_episodes=2, validation_episodes=2, segment_frames=6, extras=False)
+    root = write_download(tmp_path / "task_D_D", page)
+    splits = {name: CalvinSplit(root / name) for name in ("validation", "training")}
+    firsts = {name: split.episodes[:, 0].tolist() for name, split in splits.items()}
+    assert firsts == {"validation": [0, 98], "training": [49, 147]}
+    assert load_scenes(root / "training") == {"calvin_scene_D": (0, 194)}
+    for name, split in splits.items():
+        report = ingest_split(split.folder, tmp_path / f"{name}.zarr", SETTINGS)
+        packed = EpisodeStore(tmp_path / f"{name}.zarr").load()
+        assert (report.num_frames, report.num_episodes, report.stray_frames) == (96, 2, 2)
+        assert packed.frame_id.tolist() == split.frame_ids.tolist()
+        assert np.flatnonzero(packed.is_first).tolist() == [0, 48]
+        assert packed.robot_obs[48].tolist() == split.read_frame(firsts[name][1]).robot_obs.tolist()
+        assert not any("scene" in defect for defect in inspect_folder(split).defects)
+
+
 def test_segments_of_the_later_folder_are_the_same(copy: Path) -> None:
     before = CalvinSplit(copy).annotations
     shutil.rmtree(copy / "lang_annotations")

@@ -1,6 +1,7 @@
 """LPIPS and FVD with weight files of the right names and shapes and random values, and their arithmetic."""
 
 import importlib
+import math
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,38 @@ def test_i3d_is_named_and_sized_as_the_conversion_of_deepminds():
         assert network.eval()(torch.zeros(1, 3, 9, 64, 64)).shape == (1, 400)
     with pytest.raises(ValueError, match="9 frames or more, got 8"):
         network(torch.zeros(1, 3, 8, 64, 64))
+
+
+def chirp(shape, phase):
+    """Numbers in [-1, 1] without a random generator, the same everywhere."""
+    place = torch.arange(math.prod(shape), dtype=torch.float64) % 9973
+    return torch.sin(0.01 * place * place + phase).float().reshape(shape)
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_i3d_gives_the_logits_of_the_public_conversion():
+    """Logits of ``InceptionI3d`` in ``piergiaj/pytorch-i3d``, whose tensors have our names, filled the same.
+
+    They were computed there once; compute them again should weights or video here ever be filled otherwise.
+    """
+    network = I3D().eval()
+    state = network.state_dict()
+    for index, name in enumerate(sorted(name for name in state if state[name].is_floating_point())):
+        values = chirp(state[name].shape, index)
+        if name.endswith("conv3d.weight"):
+            values = values * 2 / math.sqrt(values[0].numel())
+        elif name.endswith(("bn.weight", "running_var")):
+            values = 1 + values / 2
+        else:
+            values = values / 10
+        state[name].copy_(values)
+    logits = network(chirp((1, 3, 9, 224, 224), 0))[0]
+    first = [-6.930642, 1.752760, -9.853283, -1.627270, 1.362651, -4.515625]
+    torch.testing.assert_close(logits[:6], torch.tensor(first), rtol=0, atol=0.01)
+    assert logits.mean().item() == pytest.approx(-2.430424, abs=0.01)
+    assert logits.std().item() == pytest.approx(7.491441, abs=0.01)
+    assert logits.argmax() == 291
 
 
 def test_files_that_are_not_what_they_should_be(alexnet, tmp_path):

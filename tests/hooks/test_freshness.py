@@ -1,6 +1,7 @@
 """In the ablation, outputs of other settings or inputs count as missing; all else stays as Kedro does it."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,13 @@ from kedro.framework.session.session import _create_hook_manager
 from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
+from pluggy import PluginManager
 
 from wam.contracts import config
 from wam.hooks.freshness import FreshnessHooks
 from wam.hooks.provenance import ProvenanceHooks
+from wam.hooks.run_environment import MissingInputsError, OutputInTheWayError, RunEnvironmentHooks
+from wam.settings import HOOKS
 
 
 @config
@@ -137,6 +141,59 @@ def test_what_a_trial_made_counts_as_missing_in_any_pipeline(tmp_path: Path) -> 
     assert run_one("v3", None) == ["model", "score"]
     assert run_one("v4", None) == []
     assert run_one("v5", 3) == []  # a trial has no need to put anything in the place of the real thing
+
+
+@pytest.fixture
+def hooks() -> PluginManager:
+    """The hooks that look which outputs exist, in the project's order."""
+    manager = _create_hook_manager()
+    for hook in HOOKS:
+        if isinstance(hook, FreshnessHooks | RunEnvironmentHooks):
+            manager.register(hook)
+    return manager
+
+
+def test_what_is_in_the_way_of_a_trials_output_is_found_before_any_work(
+    tmp_path: Path, hooks: PluginManager
+) -> None:
+    """The page is there and would be skipped, were it not made from what a trial made."""
+    model = {"type": "wam.datasets.JsonDataset", "filepath": str(tmp_path / "model"), "versioned": True}
+    page = {"type": "wam.datasets.DirectoryDataset", "filepath": str(tmp_path / "page")}
+    (tmp_path / "page").mkdir()
+
+    def make(source: Any) -> Any:
+        return source
+
+    def catalog_of(version: str) -> DataCatalog:
+        catalog = DataCatalog.from_config({"model": model, "page": page}, save_version=version)
+        catalog["params:compute"] = {"workers": 2, "stop_after": None}
+        return catalog
+
+    def check() -> None:
+        hooks.hook.before_pipeline_run(
+            run_params={"only_missing_outputs": True},
+            pipeline=Pipeline(
+                [Node(make, "params:compute", "model"), Node(make, "model", "page", name="draw")]
+            ),
+            catalog=catalog_of("v3"),
+        )
+
+    for version, stop_after in (("v1", 3), ("v2", None)):
+        catalog = catalog_of(version)
+        catalog["model"].set_origin({"parameters": {"compute": {"workers": 2, "stop_after": stop_after}}})
+        catalog["model"].save({})
+        with pytest.raises(OutputInTheWayError, match="draw could not save") if stop_after else nullcontext():
+            check()
+
+
+def test_inputs_that_nobody_made_are_still_named(tmp_path: Path, hooks: PluginManager) -> None:
+    entry = {"type": "wam.datasets.JsonDataset", "filepath": f"{tmp_path}/{{name}}", "versioned": True}
+    catalog = DataCatalog.from_config({"{name}": entry}, save_version="v1")
+    catalog["params:page"] = Page(width=1)
+    with pytest.raises(MissingInputsError, match="data must exist before this run"):
+        hooks.hook.before_pipeline_run(
+            run_params={"only_missing_outputs": True}, pipeline=pipeline([], "ablation"), catalog=catalog
+        )
 
 
 def test_records_say_how_long_it_took(run: Callable[..., list[str]], tmp_path: Path) -> None:

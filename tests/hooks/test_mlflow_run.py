@@ -12,6 +12,8 @@ from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
 
 from wam.hooks import MlflowRunHooks
+from wam.hooks.mlflow_run import runner_name
+from wam.runner import ConcurrentRunner
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,6 +46,12 @@ def test_lineage_names_what_the_run_saved_and_nothing_older(tmp_path: Path) -> N
         "data": "v1",
         "first": "v2",
     }
+
+
+def test_a_runner_is_named_without_its_address() -> None:
+    """As Kedro tells of one: by its name, or as the object."""
+    assert runner_name(str(ConcurrentRunner(max_workers=2))) == "wam.runner.ConcurrentRunner"
+    assert runner_name("SequentialRunner") == "SequentialRunner"
 
 
 INTERRUPTED = """

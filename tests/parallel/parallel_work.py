@@ -21,6 +21,14 @@ def meet(folder: str) -> int:
     raise TimeoutError("only one process works")
 
 
+def stay(piece: tuple[str, float]) -> int:
+    """Meet the other process, then work for so many seconds."""
+    folder, seconds = piece
+    process = meet(folder)
+    time.sleep(seconds)
+    return process
+
+
 def slow_when_even(piece: int) -> tuple[int, int]:
     time.sleep(0.05 if piece % 2 == 0 else 0.0)
     return piece, os.getpid()

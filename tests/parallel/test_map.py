@@ -1,3 +1,5 @@
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -7,6 +9,7 @@ from pathlib import Path
 
 import parallel_work as work
 import pytest
+from processes import alive, wait_until
 
 from wam.parallel.map import PIECES_AHEAD, available_workers, map_pieces, shutdown_workers
 from wam.parallel.stop import StoppedError, allow_work, request_stop
@@ -147,3 +150,24 @@ def test_pieces_of_a_worker_that_dies_start_again(tmp_path: Path) -> None:
     pieces = [(str(tmp_path), index) for index in range(8)]
     assert run(work.die_once, pieces, workers=2) == list(range(8))
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.slow
+def test_workers_end_when_the_run_is_killed_outright(tmp_path: Path) -> None:
+    """One of them works, the other waits for work; nobody is left to tell them."""
+    pieces = [(str(tmp_path), 0.0), (str(tmp_path), 600.0)]
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(work.__file__).parent)!r})\n"
+        "import parallel_work as work; from wam.parallel.map import map_pieces\n"
+        f"for _ in map_pieces(work.stay, {pieces}, workers=2, description='test'): print('idle', flush=True)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "idle\n"
+        assert len(alive(tmp_path)) == 2
+        run.kill()
+    try:
+        wait_until(lambda: not alive(tmp_path), limit_s=20)
+    finally:
+        for pid in alive(tmp_path):
+            os.kill(pid, signal.SIGKILL)

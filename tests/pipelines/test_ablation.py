@@ -1,5 +1,6 @@
 """The table of an ablation, its cells, and what their results become."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from wam.hooks.ablation import AblationHooks, WrongTableError
 from wam.pipelines.ablation.nodes import compare_rows, hours_of_rows, render_ablation
 from wam.pipelines.ablation.pipeline import TAG, create_pipeline
 from wam.pipelines.ablation.table import AblationTable, cell_pages, cells_of_table
+from wam.pipelines.page_checks import check_cell
 from wam.tasks.table import TASK_NAMES
 
 PARAMETERS: dict[str, Any] = {
@@ -96,8 +98,8 @@ def test_each_cell_has_the_stages_nodes_under_its_own_name() -> None:
 def test_only_the_cells_of_a_run_can_stop_it() -> None:
     hooks = AblationHooks()
     cloning = {"demonstrations": 5, "steps": 1, "batch": 1, "optimizer": {"learning_rate": 1e-3}}
-    hooks._read = {"odd-s1": {"behavior_cloning": cloning, "selection": {"demos": 2}}}
-    hooks._refined = {"odd-s1": False}
+    pages = {"behavior_cloning": cloning, "selection": {"demos": 2}}
+    hooks._checks = {"odd-s1": partial(check_cell, "odd-s1", pages, refined=False)}
     for namespace in ("wam.open_drawer", None):
         hooks.before_pipeline_run(Pipeline([Node(len, "a", "b", name="n", namespace=namespace)]))
     with pytest.raises(WrongTableError, match=r"row of odd-s1: .*demonstrations 5 is above"):

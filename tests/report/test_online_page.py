@@ -100,15 +100,35 @@ def test_what_practice_never_reached_is_missing(traced):
     assert text_table(pd.DataFrame([line])).iloc[0]["real steps to match"] == "n/a"
 
 
-def test_the_page_shows_the_cells_that_were_run(traced):
+REPORT = ReportConfig(title="T", data_set="D", bootstrap_seed=0, videos_per_task=0)
+
+
+def compared(points: pd.DataFrame, rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, str, str]:
+    """All cells, of which one was run."""
     place = CELLS.index(("wam", TASK))
-    tables = [[traced[kind] if i == place else None for i in range(len(CELLS))] for kind in (0, 1)]
-    report = ReportConfig(title="T", data_set="D", bootstrap_seed=0, videos_per_task=0)
-    points, lines, markdown, page = compare_online({}, report, 1, *tables[0], *tables[1])
+    tables = [[part if i == place else None for i in range(len(CELLS))] for part in (points, rows)]
+    return compare_online({}, REPORT, 1, *tables[0], *tables[1])
+
+
+@pytest.mark.parametrize(("on", "seen"), [("selection", True), ("test", False), ("none", False)])
+def test_pages_speak_of_selection_starts_where_curves_are_from_them(on, seen):
+    _, _, markdown, page = compared(*trace(replace(EVALUATION, checkpoints_on=on)))
+    for text in (markdown, page):
+        assert ("selection starts first went as well" in text) == seen
+        assert ("from selection starts and both lines" in text) == seen
+        assert ("without selection starts nothing tells" in text) != seen
+        assert ("held-out starts are run once" in text) == seen
+    assert ("both from selection starts" in page) == seen
+    assert ("Practice alone: no policy was evaluated" in page) != seen
+    assert ("PPO in the simulator, selection starts" in page) == seen
+
+
+def test_the_page_shows_the_cells_that_were_run(traced):
+    points, lines, markdown, page = compared(*traced)
     assert set(points["world_model"]) == {"wam"}
     assert len(lines) == 1
     assert "| WAM | open drawer | 10/29" in markdown
     assert "<svg" in page
     assert 'src="http' not in page
     with pytest.raises(ValueError, match="--pipelines online"):
-        compare_online({}, report, 1, *[None] * (2 * len(CELLS)))
+        compare_online({}, REPORT, 1, *[None] * (2 * len(CELLS)))

@@ -1,5 +1,8 @@
 """The page is whole, self-contained, and survives missing parts."""
 
+from dataclasses import replace
+from typing import get_args
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +12,7 @@ from wam.evaluation.video import clip_bytes, strip_bytes
 from wam.report.page import Page, Section, picture, render
 from wam.report.plots import plot_curves, plot_imagined_beside_real, plot_open_loop, plot_success
 from wam.report.results import Results, choose_clips, clip_caption, results_page
+from wam.tasks.selection import CheckpointsOn
 from wam.tasks.table import TASK_NAMES
 
 NAMES = [
@@ -60,25 +64,26 @@ def test_page_without_parts_says_what_is_missing(empty_results: Results) -> None
 
 
 def test_page_says_which_starts_selection_touched(empty_results: Results) -> None:
-    shown = {**vars(empty_results), "figures": {"imagined_beside_real": "<svg></svg>"}}
-    pages = {on: results_page(Results(**{**shown, "checkpoints_on": on})) for on in ("selection", "test")}
+    shown = replace(empty_results, figures={"imagined_beside_real": "<svg></svg>"})
+    pages = {on: results_page(replace(shown, checkpoints_on=on)) for on in get_args(CheckpointsOn)}
     assert "which neither training nor selection ever touched" in pages["selection"]
     assert "from the selection starts, mean over tasks" in pages["selection"]
     assert "neither training nor selection" not in pages["test"]
     assert "rates of selected policies are optimistic" in pages["test"]
     assert "from the test starts, mean over tasks" in pages["test"]
+    assert "which neither training nor selection ever touched" in pages["none"]
+    assert "not evaluated in the simulator meanwhile" in pages["none"]
+    assert "none starts" not in pages["none"]
 
 
 def test_page_fetches_nothing(empty_results: Results) -> None:
     frames = np.zeros((2, 64, 128, 3), np.uint8)
     strip = strip_bytes([frames, frames], labels=["real", "imagined"])
     clip = clip_bytes(frames, success=True, image_format="webp")
-    full = Results(
-        **{
-            **vars(empty_results),
-            "strips": {"wam": {"strip-0.png": strip, "clip-0.webp": clip}},
-            "clips": {"wam": {NAMES[1]: clip}},
-        }
+    full = replace(
+        empty_results,
+        strips={"wam": {"strip-0.png": strip, "clip-0.webp": clip}},
+        clips={"wam": {NAMES[1]: clip}},
     )
     page = results_page(full)
     assert page.count("data:image/webp;base64,") == 2
@@ -108,6 +113,16 @@ def test_refined_policies_and_both_outcomes_are_shown_first() -> None:
 
 def test_captions_come_from_file_names() -> None:
     assert clip_caption(NAMES[1]) == "open drawer, cloned, start 1: success"
+
+
+@pytest.mark.parametrize(
+    ("imagined", "real", "labels"),
+    [([0.2, 0.4], [0.1, 0.3], {"imagined", "real"}), ([0.2, 0.4], [np.nan] * 2, {"imagined"})],
+)
+def test_legend_names_what_was_measured(imagined: list[float], real: list[float], labels: set[str]) -> None:
+    table = pd.DataFrame({"world_model": "wam", "step": [1, 2], "imagined": imagined, "real": real})
+    svg = plot_imagined_beside_real(table)
+    assert {name for name in ("imagined", "real") if f">{name}</text>" in svg} == labels
 
 
 @pytest.mark.slow

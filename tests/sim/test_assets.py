@@ -1,6 +1,9 @@
 """Generated and loaded assets."""
 
 import os
+import subprocess
+import sys
+import tempfile
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from wam.sim.assets.folder import make_process_folder
 from wam.sim.assets.franka import coarse_hull
 from wam.sim.assets.source import PrimitiveAssets, make_assets
 from wam.sim.config import SimConfig
@@ -79,3 +83,37 @@ def test_calvins_own_table_loads_and_is_restored():
     np.testing.assert_allclose(observation["scene_obs"], start.scene_state, atol=2e-2)
     env.step(np.zeros(7))
     env.close()
+
+
+def test_a_folder_lasts_as_long_as_its_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    mine = make_process_folder()
+    code = "from wam.sim.assets.folder import make_process_folder as make; print(make(), flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        theirs = Path(other.stdout.readline().strip())
+        assert make_process_folder().parent == theirs.parent == tmp_path
+        assert theirs.is_dir()
+        other.kill()
+    assert theirs.is_dir()
+    make_process_folder()
+    assert not theirs.exists()
+    assert mine.is_dir()
+
+
+def test_a_folder_is_removed_at_exit(tmp_path):
+    code = "from wam.sim.assets.folder import make_process_folder; print(make_process_folder())"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(found.stdout.strip()).parent == tmp_path
+    assert not list(tmp_path.iterdir())

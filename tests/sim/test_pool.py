@@ -127,34 +127,27 @@ def test_tables_that_are_not_drawn_are_black_and_move_all_the_same():
         assert not frames.image_gripper[~drawn].any()
 
 
-def shown(rows: list[int], *, drawn: bool) -> SimFrames:
-    images = np.full((len(rows), 2, 2, 3), 7, np.uint8) if drawn else None
+def shown(rows: list[int], drawn: set[int]) -> SimFrames:
+    """Frames of some tables: images of 7 where a table is drawn, black beside it, none if no table is."""
+    bright = np.array([7 if row in drawn else 0 for row in rows], np.uint8)
+    images = np.tile(bright[:, None, None, None], (1, 2, 2, 3)) if bright.any() else None
     return SimFrames(images, images, np.ones((len(rows), 15)), np.ones((len(rows), 24)))
 
 
 @pytest.mark.parametrize("parts", [[[0, 1]], [[0], [1]], [[1], [0]]])
 def test_undrawn_images_are_black_whoever_shares_their_worker(parts):
-    last = shown([0, 1, 2], drawn=True)
-    stepped = [
-        SimFrames(
-            *(np.where(np.array(rows)[:, None, None, None] == 0, image, np.uint8(0)) for image in images),
-            *(np.ones((len(rows), 15)), np.ones((len(rows), 24))),
-        )
-        if 0 in rows
-        else shown(rows, drawn=False)
-        for rows in parts
-        for images in [(shown(rows, drawn=True).image_static,) * 2]
-    ]
+    last = shown([0, 1, 2], drawn={0, 1, 2})
+    stepped = [shown(rows, drawn={0}) for rows in parts]
     frames = gather_frames(3, stepped, [np.array(rows) for rows in parts], last)
     assert [int(image.max()) for image in frames.image_static] == [7, 0, 7]
     assert [int(image.max()) for image in frames.image_gripper] == [7, 0, 7]
 
 
 def test_images_of_an_earlier_moment_are_not_shown_again():
-    last = shown([0, 1], drawn=True)
-    frames = gather_frames(2, [shown([1], drawn=False)], [np.array([1])], last)
+    last = shown([0, 1], drawn={0, 1})
+    frames = gather_frames(2, [shown([1], drawn=set())], [np.array([1])], last)
     assert [int(image.max()) for image in frames.image_static] == [7, 0]
-    nothing = gather_frames(2, [shown([1], drawn=False)], [np.array([1])], shown([0, 1], drawn=False))
+    nothing = gather_frames(2, [shown([1], drawn=set())], [np.array([1])], shown([0, 1], drawn=set()))
     assert nothing.image_static is None
 
 

@@ -4,42 +4,17 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import team_work
 import torch
+from processes import alive, wait_until
 
 from wam.parallel.stop import StoppedError, allow_work, request_stop
 from wam.training import metrics
 from wam.training.launch import LostRankError, check_devices, run_team
 from wam.training.team import ALONE
-
-LIMIT_S = 240.0
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + LIMIT_S
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.2)
-    assert condition()
-
-
-def alive(folder: Path) -> list[int]:
-    """Processes that wrote themselves down and still run."""
-    pids = [int(path.name) for path in folder.iterdir() if path.name.isdigit()]
-    assert pids
-    return [pid for pid in pids if _runs(pid)]
-
-
-def _runs(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
 
 
 def test_a_team_of_one_needs_no_other() -> None:

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from toy_world import tiny_config, toy_episodes
+from toy_world import tiny_config, tiny_training, tiny_world_model, toy_episodes
 
+from wam.world_model.color_targets import ColorTargets, color_targets
 from wam.world_model.colors import ColorDecoder, ColorMoments, find_palette
 from wam.world_model.model import WorldModel
+from wam.world_model.train import WorldModelObjective
 
 TAN, GREEN, RED = (193, 168, 132), (9, 64, 9), (213, 10, 10)
 
@@ -82,9 +84,11 @@ def test_the_loss_falls_to_nothing_when_both_heads_are_right():
     target = torch.cat([decoder.image_static(frames)[0], decoder.image_gripper(frames)[0]], dim=-1)
     decoder.from_feat = decoder.from_embed = torch.nn.Identity()
     chosen = torch.tensor([3, 1])
-    both = decoder.losses(target[chosen], chosen, target, frames, frames)
+    both = decoder.losses(target[chosen], chosen, target, *decoder.targets(frames, frames))
     assert [float(loss) for loss in both] == [0, 0]
-    feat_loss, embed_loss = decoder.losses(target[chosen] + 1, chosen, target + 2, frames, frames)
+    feat_loss, embed_loss = decoder.losses(
+        target[chosen] + 1, chosen, target + 2, *decoder.targets(frames, frames)
+    )
     assert feat_loss > 1
     assert embed_loss > 2 * feat_loss
 
@@ -102,3 +106,32 @@ def test_the_palette_travels_in_the_checkpoint():
 
 def test_without_weight_there_is_no_such_decoder():
     assert WorldModel(tiny_config()).color_decoder is None
+
+
+def test_targets_are_found_once_a_frame_and_are_those_of_the_frame(monkeypatch):
+    images, _ = scenes(6)
+    decoder = ColorDecoder(5, 6, (), 3)
+    decoder.fit_(images, images[::-1].copy())
+    frames, known = torch.from_numpy(images), ColorTargets(decoder, 6)
+    asked = []
+    find = decoder.targets
+    monkeypatch.setattr(decoder, "targets", lambda *some: asked.append(len(some[0])) or find(*some))
+    for rows in (np.array([[4, 0], [1, 4]]), np.array([[1, 5], [5, 0]]), np.array([[0, 4], [5, 1]])):
+        batch = {"image_static": frames[rows], "image_gripper": frames.flip(0)[rows]}
+        target, weight = color_targets(decoder, known.added(batch, rows))
+        want = find(frames[rows.ravel()], frames.flip(0)[rows.ravel()])
+        assert torch.equal(target, want[0])
+        assert torch.equal(weight, want[1])
+    assert asked == [4, 2]
+
+
+def test_training_with_kept_targets_is_training_without(monkeypatch):
+    def trained():
+        model, episodes = tiny_world_model(color_coef=1.0), toy_episodes()
+        model.color_decoder.fit_(episodes.image_static, episodes.image_gripper)
+        objective = WorldModelObjective(model, episodes, tiny_training(), seed=0)
+        return [objective.loss(step).loss.item() for step in range(8)]
+
+    kept = trained()
+    monkeypatch.setattr(ColorTargets, "added", lambda *known_batch_rows: known_batch_rows[1])
+    assert trained() == kept

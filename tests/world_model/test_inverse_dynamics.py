@@ -4,12 +4,13 @@ import pytest
 import torch
 from toy_world import random_batch, tiny_config
 
-from wam.contracts import config_from_dict
+from wam.contracts import config_from_dict, config_with
 from wam.nn.init import initialise_
 from wam.seeding import torch_generator
 from wam.world_model.config import InverseDynamicsConfig
 from wam.world_model.inverse_dynamics import InverseDynamics
 from wam.world_model.model import WorldModel
+from wam.world_model.part import Part
 
 NO_STARTS = torch.zeros(2, 4, dtype=torch.bool)
 
@@ -109,6 +110,53 @@ def test_the_features_input_sees_features_alone():
 @pytest.mark.parametrize(("hidden", "layers"), [([], 1), ([32, 16], 3), ([32, 32, 16, 16], 5)])
 def test_depth_is_the_number_of_linear_layers(hidden, layers):
     assert sum(isinstance(part, torch.nn.Linear) for part in head(hidden=hidden).mlp) == layers
+
+
+def test_the_activation_is_a_setting():
+    module, seen = head(activation="relu"), draw(2, 4, 10)
+    hidden = module.mlp[1](module.mlp[0](torch.cat([seen[:, :-1], seen[:, 1:]], dim=-1)))
+    assert hidden.min() == 0
+    assert not torch.equal(module(seen), head()(seen))
+
+
+def test_dropout_leaves_out_a_share_of_the_hidden_values_in_training_alone():
+    module, seen, generator = head(hidden=[64, 32], dropout=0.25), draw(8, 5, 10), torch_generator(3)
+    masks = module.masks(8, 5, generator)
+    assert [mask.shape for mask in masks] == [(8, 4, 64), (8, 4, 32)]
+    assert masks[0].unique().tolist() == pytest.approx([0, 4 / 3])
+    assert masks[0].mean() == pytest.approx(1, abs=0.05)
+    x = torch.cat([seen[:, :-1], seen[:, 1:]], dim=-1)
+    x = module.mlp[1](module.mlp[0](x)) * masks[0]
+    x = module.mlp[3](module.mlp[2](x)) * masks[1]
+    torch.testing.assert_close(module(seen, masks), module.mlp[4](x))
+    drawn = generator.get_state()
+    assert head().masks(8, 5, generator) == module.eval().masks(8, 5, generator) == []
+    assert torch.equal(generator.get_state(), drawn)
+
+
+def test_dropout_reaches_the_loss_of_the_head_and_draws_after_all_else():
+    config, batch, terms = tiny_config(action_coef=10.0, overshooting_coef=1.0), random_batch(2, 4), []
+    for page in (config, config_with(config, {"inverse_dynamics": {"dropout": 0.5}})):
+        model = WorldModel(page, seed=1)
+        output, _ = model.loss(batch, model.initial_state(2), torch_generator(0, "loss"), decode_fraction=0.5)
+        terms.append(output.metrics)
+    assert terms[0]["action_loss"] != terms[1]["action_loss"]
+    for name in ("kl_loss", "image_loss", "ahead_loss"):
+        assert terms[0][name] == terms[1][name]
+
+
+def test_parts_of_a_batch_drop_what_the_whole_drops():
+    page = config_with(tiny_config(action_coef=10.0), {"inverse_dynamics": {"dropout": 0.5}})
+    model, batch = WorldModel(page, seed=1), random_batch(4, 3)
+    first = batch["is_first"].numpy()
+    whole, _ = model.loss(batch, model.initial_state(4), torch_generator(0, "loss"))
+    total = 0.0
+    for streams in (slice(0, 1), slice(1, 4)):
+        own = {name: values[streams] for name, values in batch.items()}
+        state = model.initial_state(streams.stop - streams.start)
+        part, _ = model.loss(own, state, torch_generator(0, "loss"), part=Part.of(first, streams))
+        total += part.metrics["action_loss"].item()
+    assert total == pytest.approx(whole.metrics["action_loss"].item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("used", ["embed", "image", "features"])

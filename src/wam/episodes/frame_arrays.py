@@ -1,6 +1,8 @@
 """The arrays of an episode store with one row per frame: their types, and how they lie on disk."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +37,7 @@ FRAME_ARRAYS: Final[dict[str, tuple[tuple[int, ...], type]]] = {
     PROPRIO: ((PROPRIO_DIM,), np.float32),
 }
 """Arrays with one row per frame that shards fill: shape of a row and type."""
+DIGEST_BYTES: Final = 16
 
 
 def create_arrays(
@@ -86,6 +89,24 @@ def clear_spare_images(store: Path) -> None:
         assert isinstance(array, zarr.Array), f"{name} is not an array of {store}"
         if is_mapped(array):
             clear_spare_rows(store / name, array)
+
+
+def frame_digests(rows: Mapping[str, NDArray[Any]]) -> str:
+    """One digest per frame over all its values: the digest of a store does not depend on its sharding.
+
+    Args:
+        rows: Every array of ``FRAME_ARRAYS``, one row per frame.
+
+    Returns:
+        32 hexadecimal digits per frame, joined.
+    """
+    digests = []
+    for row in range(len(rows[ACTION])):
+        digest = blake2b(digest_size=DIGEST_BYTES)
+        for name in FRAME_ARRAYS:
+            digest.update(np.ascontiguousarray(rows[name][row]).data)
+        digests.append(digest.hexdigest())
+    return "".join(digests)
 
 
 def write_table(group: zarr.Group, name: str, values: NDArray[Any]) -> None:

@@ -3,11 +3,10 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,14 +15,11 @@ from numpy.typing import NDArray
 
 from wam.contracts import ACTION, IMAGE_GRIPPER, IMAGE_STATIC, PROPRIO, ROBOT_OBS, SCENE_STATE
 from wam.episodes.calvin_format import CalvinFormatError, Frame, frame_file_name, read_frame
-from wam.episodes.frame_arrays import FRAME_ARRAYS, every_chunk
+from wam.episodes.frame_arrays import DIGEST_BYTES, FRAME_ARRAYS, every_chunk, frame_digests
 from wam.episodes.image_files import is_mapped, map_rows
 from wam.episodes.proprio import proprio_from_robot_obs
 from wam.episodes.resize import resize_image
 from wam.episodes.rotation import RotationConvention
-
-DIGEST_BYTES: Final = 16
-
 
 ImageShapes = tuple[tuple[int, ...], tuple[int, ...]]
 """Shapes of the source's static and gripper images."""
@@ -142,24 +138,6 @@ def _fill_row(rows: dict[str, NDArray[Any]], row: int, frame: Frame) -> None:
     rows[ACTION][row] = frame.action
     rows[ROBOT_OBS][row] = frame.robot_obs
     rows[SCENE_STATE][row] = frame.scene_obs
-
-
-def frame_digests(rows: Mapping[str, NDArray[Any]]) -> str:
-    """One digest per frame over all its values: the digest of a store does not depend on its sharding.
-
-    Args:
-        rows: Every array of ``FRAME_ARRAYS``, one row per frame.
-
-    Returns:
-        32 hexadecimal digits per frame, joined.
-    """
-    digests = []
-    for row in range(len(rows[ACTION])):
-        digest = blake2b(digest_size=DIGEST_BYTES)
-        for name in FRAME_ARRAYS:
-            digest.update(np.ascontiguousarray(rows[name][row]).data)
-        digests.append(digest.hexdigest())
-    return "".join(digests)
 
 
 def _write_rows(shard: Shard, rows: dict[str, NDArray[Any]]) -> None:

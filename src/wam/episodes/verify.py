@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wam.contracts import ACTION, IMAGE_GRIPPER, IMAGE_STATIC, PROPRIO, ROBOT_OBS, SCENE_STATE
-from wam.episodes.frame_arrays import FRAME_ARRAYS
+from wam.episodes.frame_arrays import FRAME_ARRAYS, frame_digests
 from wam.episodes.proprio import proprio_from_robot_obs
-from wam.episodes.shard import frame_digests
 from wam.episodes.store import EpisodeStore
 from wam.parallel.progress import progress
 

@@ -21,16 +21,16 @@ from pydantic import ValidationError
 from wam.contracts import config_from_dict
 from wam.datasets import ArtefactDataset
 from wam.hooks.provenance import plain
-from wam.hooks.work_dirs import CHANGES_RESULTS, COMPUTE
+from wam.hooks.work_dirs import COMPUTE, trial_limit
 from wam.pipelines.ablation.pipeline import TAG
 
 logger = logging.getLogger(__name__)
 
 
 class FreshnessHooks:
-    """Marks outdated outputs as missing, before Kedro looks which ones exist."""
+    """Marks outdated outputs as missing, before Kedro or another hook looks which ones exist."""
 
-    @hook_impl
+    @hook_impl(tryfirst=True)
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
@@ -54,12 +54,12 @@ def cut_short(node: Node, catalog: DataCatalog) -> str | None:
     """Why a node's outputs are those of a trial, ``None`` if they are not, or if this run is the same one."""
     if COMPUTE not in node.inputs:
         return None
-    planned = plain(catalog.load(COMPUTE)).get(CHANGES_RESULTS)
+    planned = trial_limit(catalog.load(COMPUTE))
     for dataset in (catalog.get(name) for name in node.outputs):
         record = dataset.record() if isinstance(dataset, ArtefactDataset) else {}
-        page = record.get("parameters", {}).get(COMPUTE.removeprefix("params:"), {})
-        if page.get(CHANGES_RESULTS) not in (None, planned):
-            return f"its outputs are of a trial of {page[CHANGES_RESULTS]} steps"
+        limit = trial_limit(record.get("parameters", {}).get(COMPUTE.removeprefix("params:"), {}))
+        if limit not in (None, planned):
+            return f"its outputs are of a trial of {limit} steps"
     return None
 
 
@@ -96,7 +96,7 @@ def _same(name: str, saved: Any, value: Any) -> bool:
     if saved is None:
         return False
     if name == COMPUTE:
-        return bool(saved.get(CHANGES_RESULTS) == plain(value)[CHANGES_RESULTS])
+        return trial_limit(saved) == trial_limit(value)
     if hasattr(value, "__dataclass_fields__"):
         try:
             saved = plain(config_from_dict(type(value), saved))

@@ -6,6 +6,7 @@ Lineage is logged by reference (name, version, path, digest); nothing is copied 
 
 import atexit
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +34,11 @@ def log_parameters(run_id: str, values: Mapping[str, Any]) -> None:
     params = [Param(name, str(value)[:6000]) for name, value in values.items()]
     for start in range(0, len(params), _PARAMETERS_PER_BATCH):
         mlflow.MlflowClient().log_batch(run_id, params=params[start : start + _PARAMETERS_PER_BATCH])
+
+
+def runner_name(described: str) -> str:
+    """The class of a runner, of which Kedro also tells the address in memory."""
+    return re.sub(r"^<(\S+) object at \w+>$", r"\1", described)
 
 
 def lineage_entry(catalog: DataCatalog, name: str) -> dict[str, str] | None:
@@ -79,7 +85,10 @@ class MlflowRunHooks(MlflowHook):  # type: ignore[misc]
         if self.run_id is not None:
             log_parameters(self.run_id, self._parameters)
             code = {f"code.{key}": value for key, value in code_version(self._project_path).items()}
-            mlflow.set_tags({**code, "command": " ".join(sys.argv)[:5000]})
+            command = " ".join(sys.argv)[:5000]
+            mlflow.set_tags(
+                {**code, "command": command, "runner": runner_name(str(run_params.get("runner")))}
+            )
             atexit.register(self._mark_killed)
 
     @hook_impl

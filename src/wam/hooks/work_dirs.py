@@ -23,8 +23,7 @@ logger = logging.getLogger(__name__)
 
 COMPUTE: Final = "params:compute"
 """The page of where and how wide: work goes on with another number of workers."""
-CHANGES_RESULTS: Final = "stop_after"
-"""The one setting of that page that says what is made: a trial has work of its own."""
+_STOP_AFTER: Final = "stop_after"
 
 ATTEMPTS: Final = "attempts.json"
 """Note in a scratch folder of when each attempt began."""
@@ -86,14 +85,26 @@ def earlier_seconds(folder: Path) -> float:
     return sum(attempt.get("seconds", 0.0) for attempt in attempts)
 
 
+def trial_limit(page: Any) -> int | None:
+    """Steps after which a trial ends every training, None where nothing is cut short.
+
+    It is the one setting of the page ``compute`` that says what is made: a trial has work of its own.
+
+    Args:
+        page: The page, or its plain values as recorded; without any, nothing was cut short.
+    """
+    limit: int | None = plain(page).get(_STOP_AFTER)
+    return limit
+
+
 def work_digest(catalog: DataCatalog, inputs: dict[str, Any]) -> str:
     """16 hex digits of parameters and input digests, the same for the same work in any process."""
     values: dict[str, Any] = {}
     for name, value in inputs.items():
         dataset = catalog.get(name)
         if name == COMPUTE:
-            limit = plain(value).get(CHANGES_RESULTS)
-            values |= {} if limit is None else {name: {CHANGES_RESULTS: limit}}
+            limit = trial_limit(value)
+            values |= {} if limit is None else {name: {_STOP_AFTER: limit}}
         elif name.startswith("params:"):
             values[name] = plain(value)
         elif isinstance(dataset, ArtefactDataset):

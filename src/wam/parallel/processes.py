@@ -8,7 +8,6 @@ seconds. Maps that run at the same time in several threads share it: no more wor
 import contextlib
 import multiprocessing
 import os
-import signal
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Final, Generic, TypeVar
 
+from wam.parallel.lifeline import end_with_parent
 from wam.parallel.stop import check_stop
 from wam.parallel.workers import ONE_THREAD, PIECES_AHEAD, STOP_CHECK_S, TRIES, LostWorkerError
 
@@ -103,11 +103,6 @@ def _lost(future: "Future[R]") -> BaseException | None:
     return error if isinstance(error, BrokenProcessPool) else None
 
 
-def _prepare_worker() -> None:
-    """Leave Ctrl-C to the parent, which ends its workers itself."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 @contextlib.contextmanager
 def _single_threaded_environment() -> Iterator[None]:
     """Thread limits while workers start: libraries read them before any initialiser runs."""
@@ -128,7 +123,7 @@ def _join_pool(workers: int) -> ProcessPoolExecutor:
     with _GUARD:
         if workers not in _POOLS:
             context = multiprocessing.get_context("spawn")
-            _POOLS[workers] = ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker)
+            _POOLS[workers] = ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
         _USERS[_POOLS[workers]] += 1
         return _POOLS[workers]
 

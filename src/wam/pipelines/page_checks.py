@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
+from wam.contracts import config_from_dict
 from wam.parallel.ray_crew import RAY_MISSING
-from wam.pipelines.pages import ComputeConfig, TaskRow
+from wam.pipelines.pages import ComputeConfig, TaskRow, WorldModelRow
 from wam.policy.config import CloningConfig, DiffusionConfig
 from wam.rl.config import PPOConfig
 from wam.rl.sight import no_decoder
@@ -30,7 +31,7 @@ def _check_compute(compute: ComputeConfig, trainings: Sequence[WorldModelTrainin
         split_streams(training.batch, compute.devices * compute.accumulate)
 
 
-def check_sight(policy: DiffusionConfig, models: Mapping[str, WorldModelConfig]) -> None:
+def _check_sight(policy: DiffusionConfig, models: Mapping[str, WorldModelConfig]) -> None:
     """Check that world models can imagine what policies are to see.
 
     Args:
@@ -54,7 +55,7 @@ def _check_tasks(rows: Mapping[str, TaskRow]) -> None:
             )
 
 
-def check_demonstrations(cloning: CloningConfig, selection: SelectionConfig) -> None:
+def _check_demonstrations(cloning: CloningConfig, selection: SelectionConfig) -> None:
     """Check that there will be as many demonstrations as are to be cloned.
 
     Raises:
@@ -67,7 +68,7 @@ def check_demonstrations(cloning: CloningConfig, selection: SelectionConfig) -> 
         )
 
 
-def check_refinement(policy: DiffusionConfig, ppo: PPOConfig) -> None:
+def _check_refinement(policy: DiffusionConfig, ppo: PPOConfig) -> None:
     """Check that policies can be refined as ``ppo`` says.
 
     Raises:
@@ -80,6 +81,39 @@ def check_refinement(policy: DiffusionConfig, ppo: PPOConfig) -> None:
             f"ppo.ft_denoising_steps {ppo.ft_denoising_steps} is above policy.denoising_steps "
             f"{policy.denoising_steps}; lower it"
         )
+
+
+def cell_world_model(pages: Mapping[str, Any]) -> WorldModelConfig:
+    """The world model of an ablation's cell as it will be trained.
+
+    Args:
+        pages: Plain values of all pages that the cell reads, its row of the table of world models as ``row``.
+
+    Raises:
+        ValueError: Naming every setting of the row that a page does not have, and every wrong value.
+    """
+    model = config_from_dict(WorldModelConfig, pages["world_model"])
+    training = config_from_dict(WorldModelTrainingConfig, pages["world_model_training"])
+    return config_from_dict(WorldModelRow, pages["row"]).applied(model, training)[0]
+
+
+def check_cell(name: str, pages: Mapping[str, Any], *, refined: bool) -> None:
+    """Check what no page of an ablation's cell can check alone, as :func:`check_pages` does for the grid.
+
+    Args:
+        name: Of the cell.
+        pages: As in :func:`cell_world_model`.
+        refined: Whether PPO refines its policies.
+
+    Raises:
+        ValueError: Naming the settings that do not fit together.
+    """
+    cloning = config_from_dict(CloningConfig, pages["behavior_cloning"])
+    _check_demonstrations(cloning, config_from_dict(SelectionConfig, pages["selection"]))
+    if refined:
+        policy = config_from_dict(DiffusionConfig, pages["policy"])
+        _check_refinement(policy, config_from_dict(PPOConfig, pages["ppo"]))
+        _check_sight(policy, {name: cell_world_model(pages)})
 
 
 def check_pages(pages: Mapping[str, Any]) -> None:
@@ -102,10 +136,10 @@ def check_pages(pages: Mapping[str, Any]) -> None:
         for name, row in pages["world_models"].items()
     }
     _check_compute(pages["compute"], [training for _, training in applied.values()])
-    check_sight(pages["policy"], {name: model for name, (model, _) in applied.items()})
+    _check_sight(pages["policy"], {name: model for name, (model, _) in applied.items()})
     _check_selection(pages)
-    check_demonstrations(pages["behavior_cloning"], pages["selection"])
-    check_refinement(pages["policy"], pages["ppo"])
+    _check_demonstrations(pages["behavior_cloning"], pages["selection"])
+    _check_refinement(pages["policy"], pages["ppo"])
     wanted = {
         "demos": "min_training_segments",
         "test_starts": "test_starts",

@@ -13,7 +13,9 @@ from wam.evaluation.rollout import MAX_STEPS
 from wam.parallel.map import RayWorkers, Workers, available_workers
 from wam.rl.frame_filter import PrevAction
 from wam.rl.scenes import SceneDraw
+from wam.tasks.selection import CheckpointsOn
 from wam.training.device import Device
+from wam.training.loop import steps_taken
 from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
 
 
@@ -50,7 +52,7 @@ class ComputeConfig:
 
     def limited(self, steps: int) -> int:
         """Steps (or iterations) that are really taken of so many planned."""
-        return min(steps, self.stop_after or steps)
+        return steps_taken(steps, self.stop_after)
 
     @property
     def pool_workers(self) -> Workers:
@@ -174,7 +176,7 @@ class EvaluationConfig:
     """Times the first frame is filtered before the first decision."""
     videos: int = Field(ge=0)
     """Starts per task and policy whose episodes are kept as clips."""
-    checkpoints_on: Literal["selection", "test", "none"] = "selection"
+    checkpoints_on: CheckpointsOn = "selection"
     """Starts from which PPO is evaluated while it runs, and its checkpoint chosen: starts of their own, or
     the test starts, on which the published code evaluates (fault B15: what it then reports is not said; the
     best of 33 evaluations is optimistic). "none": no evaluation, the last policy is the selected one."""

@@ -17,20 +17,62 @@ from wam.report.tables import MISSING, plain_html, plain_markdown, signed_points
 
 TITLE = "PPO in the simulator beside PPO in imagination"
 SUBTITLE = "The same policy, algorithm, settings and scenes; episodes in the simulator cost real steps"
-READING = (
-    "Real steps are control steps (1/30 s) of practice; evaluation is not counted. Practice begins at the "
-    "random scenes that imagination begins at, and acts with exploration noise. The curve from selection "
-    "starts and both lines beside it are from the same starts, which PPO in imagination is evaluated on too; "
-    "held-out starts are run once, with the last policy. Practice points count the first episode of each "
-    "table and iteration. Bands and brackets are 95 % intervals (Wilson's; of differences, a bootstrap over "
-    "starts, never narrower than so few starts allow) of one training run: another seed gives another curve."
-)
 LINES: Final = {"cloned": ("cloning", ":"), "finetuned": ("PPO in imagination, 0 real steps", "--")}
 POLICIES: Final = ("cloned", "finetuned", "online")
 COLUMNS: Final = (
     *("world_model", "task", "starts", *POLICIES),
     *("difference", "low", "high", "finding", "real_steps", "steps_to_match"),
 )
+
+
+SELECTION: Final = "selection"
+"""Starts from which curves were measured while PPO ran, where they were."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the page says about its numbers.
+
+    Attributes:
+        caption: Of the plot.
+        counts: Below the table.
+        reading: How to read it.
+    """
+
+    caption: str
+    counts: str
+    reading: str
+
+
+_STEPS: Final = (
+    "Real steps are control steps (1/30 s) of practice; evaluation is not counted. Practice begins at the "
+    "random scenes that imagination begins at, and acts with exploration noise. "
+)
+_INTERVALS: Final = (
+    " Practice points count the first episode of each table and iteration. Bands and brackets are 95 % "
+    "intervals (Wilson's; of differences, a bootstrap over starts, never narrower than so few starts allow) "
+    "of one training run: another seed gives another curve."
+)
+WITH_SELECTION: Final = Words(
+    caption="Dotted: the cloned policy; dashed: PPO in imagination; both from selection starts.",
+    counts="Counts are held-out starts. Real steps to match: practice after which the selection starts first "
+    "went as well as after PPO in imagination; 0 if cloning did already, n/a if practice never came so far.",
+    reading=_STEPS
+    + "The curve from selection starts and both lines beside it are from the same starts, which PPO in "
+    "imagination is evaluated on too; held-out starts are run once, with the last policy." + _INTERVALS,
+)
+PRACTICE_ALONE: Final = Words(
+    caption="Practice alone: no policy was evaluated from selection starts while it learned "
+    "(evaluation.checkpoints_on), so no curve is without exploration noise, and no line stands beside it.",
+    counts="Counts are held-out starts. Real steps to match are n/a: without selection starts nothing tells "
+    "after which practice the simulator went as well as imagination.",
+    reading=_STEPS + "Held-out starts count the last policy of each run, whatever came before." + _INTERVALS,
+)
+
+
+def words_of(points: pd.DataFrame) -> Words:
+    """What is true of these points: curves from selection starts are there, or practice alone."""
+    return WITH_SELECTION if SELECTION in set(points["starts"]) else PRACTICE_ALONE
 
 
 @dataclass(frozen=True)
@@ -77,7 +119,7 @@ def online_lines(points: pd.DataFrame, rows: pd.DataFrame, *, seed: int) -> pd.D
 
 
 def _steps_to_match(points: pd.DataFrame) -> float:
-    chosen = points[points["starts"] == "selection"]
+    chosen = points[points["starts"] == SELECTION]
     goal = chosen.loc[chosen["policy"] == "finetuned", "rate"]
     curve = chosen[chosen["policy"] == "online"]
     if goal.empty:
@@ -101,12 +143,17 @@ def plot_online(points: pd.DataFrame) -> str:
                 ylim=(-3, 103),
             )
             axes.xaxis.set_major_locator(MaxNLocator(6))
-        canvas.legend(*canvas.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        shown = {  # each name once, whichever panels have it
+            label: handle
+            for axes in canvas.axes
+            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        canvas.legend(list(shown.values()), list(shown), loc="outside lower center", ncols=2)
         return to_svg(canvas)
 
 
 def _panel(axes: Axes, points: pd.DataFrame, color: str) -> None:
-    practice, chosen = (points[points["starts"] == starts] for starts in ("practice", "selection"))
+    practice, chosen = (points[points["starts"] == starts] for starts in ("practice", SELECTION))
     axes.plot(
         practice["real_steps"] / 1000,
         100 * practice["rate"],
@@ -163,22 +210,17 @@ def online_markdown(online: Online) -> str:
     """The table as Markdown, and how to read it."""
     body = plain_markdown(text_table(online.lines))
     about = "; ".join(f"{name}: {value}" for name, value in online.facts.items())
-    return f"# {TITLE}\n\n{about}\n\n{body}\n\n{MATCH}\n\n{READING}\n"
-
-
-MATCH = (
-    "Counts are held-out starts. Real steps to match: practice after which the selection starts first went "
-    "as well as after PPO in imagination; 0 if cloning did already, n/a if practice never came so far."
-)
+    words = words_of(online.points)
+    return f"# {TITLE}\n\n{about}\n\n{body}\n\n{words.counts}\n\n{words.reading}\n"
 
 
 def online_page(online: Online) -> str:
     """The page as HTML."""
-    caption = "Dotted: the cloned policy; dashed: PPO in imagination; both from selection starts."
+    words = words_of(online.points)
     sections = [
-        Section("Success by real steps", [figure(plot_online(online.points), caption)]),
-        Section("Held-out starts", [plain_html(text_table(online.lines)), note(MATCH)]),
-        Section("How to read it", [paragraph(READING)]),
+        Section("Success by real steps", [figure(plot_online(online.points), words.caption)]),
+        Section("Held-out starts", [plain_html(text_table(online.lines)), note(words.counts)]),
+        Section("How to read it", [paragraph(words.reading)]),
         Section("What this rests on", [details("All artefacts", plain_html(online.ancestry))]),
     ]
     return render(Page(TITLE, SUBTITLE, online.facts, sections))

@@ -132,7 +132,7 @@ def _fit_log(axes: Axes, values: pd.Series) -> None:
 
 
 def plot_imagined_beside_real(table: pd.DataFrame) -> str:
-    """Success while fine-tuning, imagined and real, one panel a world model.
+    """Success while fine-tuning, imagined and real where it was measured, one panel a world model.
 
     Args:
         table: Of ``comparisons.imagined_beside_real``.
@@ -143,11 +143,10 @@ def plot_imagined_beside_real(table: pd.DataFrame) -> str:
         for index, name in enumerate(world_models):
             axes = figure.add_subplot(1, len(world_models), index + 1)
             rows = table[table["world_model"] == name]
-            imagined, real = rows.dropna(subset="imagined"), rows.dropna(subset="real")
-            axes.plot(
-                imagined["step"], 100 * imagined["imagined"], "--", color=color_of(name), label="imagined"
-            )
-            axes.plot(real["step"], 100 * real["real"], "o-", color=color_of(name), label="real")
+            for kind, style in (("imagined", "--"), ("real", "o-")):
+                known = rows.dropna(subset=kind)
+                if len(known):  # without points a line would stand in the legend alone
+                    axes.plot(known["step"], 100 * known[kind], style, color=color_of(name), label=kind)
             axes.set(
                 title=world_model_title(name), xlabel="PPO iteration", ylabel="success (%)", ylim=(-3, 103)
             )

@@ -27,6 +27,7 @@ from wam.report.page import (
 )
 from wam.report.quality import QUALITY_NOTE, generation_quality
 from wam.report.tables import MISSING, differences_html, percent, plain_html, published_html, success_html
+from wam.tasks.selection import CheckpointsOn
 from wam.tasks.table import TASK_NAMES
 
 SUCCESS, LEARNING, IMAGINED = "success", "world_models", "imagined_beside_real"
@@ -41,6 +42,12 @@ CAPTIONS: Mapping[str, str] = {
     POLICIES: "Cloning loss and PPO, mean over tasks.",
 }
 """Caption of each figure by its name; ``{checkpoints_on}`` names the starts that PPO was evaluated on."""
+IMAGINED_ALONE = (
+    "While PPO runs: success that the classifier sees in imagination, mean over tasks. PPO was not evaluated "
+    "in the simulator meanwhile (evaluation.checkpoints_on: none), so the curves do not show where "
+    "imagination misleads."
+)
+"""Caption of ``IMAGINED`` where there is nothing real beside it."""
 UNTOUCHED = "which neither training nor selection ever touched."
 TOUCHED = (
     "which training never touched; but PPO's checkpoints were chosen on them, as published "
@@ -67,7 +74,7 @@ class Results:
         clips: Rollout clips by world model and file name.
         ancestry: Artefact, version and digest of what the page was made from.
         bootstrap_seed: Of the intervals of differences.
-        checkpoints_on: Starts on which PPO's checkpoints were chosen: ``selection``, ``test`` or ``none``.
+        checkpoints_on: Starts on which PPO's checkpoints were chosen.
         clips_per_task: Clips shown per world model and task.
     """
 
@@ -85,7 +92,7 @@ class Results:
     clips: Mapping[str, Mapping[str, bytes]]
     ancestry: pd.DataFrame
     bootstrap_seed: int
-    checkpoints_on: str
+    checkpoints_on: CheckpointsOn
     clips_per_task: int
 
 
@@ -118,7 +125,8 @@ def headline(success: pd.DataFrame) -> dict[str, tuple[str, str]]:
 
 
 def _plot(results: Results, name: str) -> list[str]:
-    caption = CAPTIONS[name].format(checkpoints_on=results.checkpoints_on)
+    alone = name == IMAGINED and results.checkpoints_on == "none"
+    caption = IMAGINED_ALONE if alone else CAPTIONS[name].format(checkpoints_on=results.checkpoints_on)
     return [figure(results.figures[name], caption)] if name in results.figures else []
 
 

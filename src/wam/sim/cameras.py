@@ -1,5 +1,9 @@
 """CALVIN's two cameras, drawn by PyBullet's software renderer."""
 
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 import pybullet
 from numpy.typing import NDArray
@@ -11,35 +15,69 @@ from wam.sim.client import Client
 Image = NDArray[np.uint8]
 
 
-def _draw(client: Client, look: Look, size: int, view: list[float], projection: list[float]) -> Image:
-    _, _, pixels, depth, _ = client.getCameraImage(
-        size,
-        size,
-        viewMatrix=view,
-        projectionMatrix=projection,
-        renderer=pybullet.ER_TINY_RENDERER,
-        flags=pybullet.ER_NO_SEGMENTATION_MASK,
-        **look.light,
-    )
-    image = np.ascontiguousarray(np.asarray(pixels, dtype=np.uint8).reshape(size, size, 4)[:, :, :3])
-    if look.background is not None:
-        image[np.asarray(depth).reshape(size, size) >= 1.0] = look.background
-    return image
+class Film:
+    """Takes pictures of one client and size, first as rows of pixels, of which layers can be made."""
+
+    def __init__(self, client: Client, size: int, look: Look) -> None:
+        self._size = size
+        self._take: Callable[..., Any] = functools.partial(
+            client.getCameraImage,
+            size,
+            size,
+            renderer=pybullet.ER_TINY_RENDERER,
+            flags=pybullet.ER_NO_SEGMENTATION_MASK,
+            **look.light,
+        )
+        grey = look.background
+        self._background = (
+            None if grey is None else np.array([grey, grey, grey, 255], np.uint8).view(np.uint32)
+        )
+
+    def expose(
+        self, view: Sequence[float], projection: Sequence[float]
+    ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+        """One drawing: RGBA as four bytes and window depth (1: nothing), each (size^2,).
+
+        Pixels that no body covers have the look's background.
+        """
+        _, _, colors, depths, _ = self._take(viewMatrix=view, projectionMatrix=projection)
+        pixels = np.asarray(colors, np.uint8).reshape(-1).view(np.uint32)
+        depth = np.asarray(depths, np.float32).reshape(-1)
+        if self._background is not None:
+            np.putmask(pixels, depth >= 1.0, self._background)
+        return pixels, depth
+
+    def develop(self, pixels: NDArray[np.uint32]) -> Image:
+        """The image (size, size, 3) uint8 RGB of a row of pixels."""
+        return pixels.view(np.uint8).reshape(self._size, self._size, 4)[:, :, :3].copy()
 
 
 class StaticCamera:
-    """The camera beside the table; images (size, size, 3) uint8 RGB."""
+    """The camera beside the table; images (size, size, 3) uint8 RGB.
 
-    def __init__(self, client: Client, size: int, look: Look) -> None:
-        self._client = client
-        self._size = size
-        self._look = look
-        self._view = list(pybullet.computeViewMatrix(c.STATIC_EYE, c.STATIC_TARGET, c.STATIC_UP))
-        self._projection = list(pybullet.computeProjectionMatrixFOV(c.STATIC_FOV, 1.0, *c.STATIC_NEAR_FAR))
+    Args:
+        client: Whose world it sees.
+        size: Height and width in pixels.
+        look: Light and background.
+        near: Distance (m) of the near plane; the published one by default.
+    """
+
+    def __init__(self, client: Client, size: int, look: Look, near: float = c.STATIC_NEAR_FAR[0]) -> None:
+        self._film = Film(client, size, look)
+        self._view = pybullet.computeViewMatrix(c.STATIC_EYE, c.STATIC_TARGET, c.STATIC_UP)
+        self._projection = pybullet.computeProjectionMatrixFOV(c.STATIC_FOV, 1.0, near, c.STATIC_NEAR_FAR[1])
 
     def draw(self) -> Image:
         """The present view."""
-        return _draw(self._client, self._look, self._size, self._view, self._projection)
+        return self.develop(self.expose()[0])
+
+    def expose(self) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+        """Pixels and depth of the present view; see `Film.expose`."""
+        return self._film.expose(self._view, self._projection)
+
+    def develop(self, pixels: NDArray[np.uint32]) -> Image:
+        """The image of a row of pixels."""
+        return self._film.develop(pixels)
 
 
 class GripperCamera:
@@ -47,9 +85,8 @@ class GripperCamera:
 
     def __init__(self, client: Client, size: int, look: Look) -> None:
         self._client = client
-        self._size = size
-        self._look = look
-        self._projection = list(pybullet.computeProjectionMatrixFOV(c.GRIPPER_FOV, 1.0, *c.GRIPPER_NEAR_FAR))
+        self._film = Film(client, size, look)
+        self._projection = pybullet.computeProjectionMatrixFOV(c.GRIPPER_FOV, 1.0, *c.GRIPPER_NEAR_FAR)
 
     def draw(self, body: int, link: int) -> Image:
         """The present view from link `link` of body `body`."""
@@ -59,4 +96,4 @@ class GripperCamera:
         view = pybullet.computeViewMatrix(
             eye.tolist(), (eye + rotation[:, 1]).tolist(), (-rotation[:, 2]).tolist()
         )
-        return _draw(self._client, self._look, self._size, list(view), self._projection)
+        return self._film.develop(self._film.expose(view, self._projection)[0])

@@ -17,6 +17,7 @@ from wam.sim.cameras import GripperCamera, StaticCamera
 from wam.sim.client import Client
 from wam.sim.config import SimConfig
 from wam.sim.info import describe
+from wam.sim.layers import LayeredCamera
 from wam.sim.layout import FIXED_LAYOUT, Layout
 from wam.sim.robot import Robot
 from wam.sim.scene import Scene
@@ -117,7 +118,8 @@ class PlayTableEnv(gymnasium.Env[Observation, NDArray[np.float64]]):
         self._assets = make_assets(config)
         self._client = Client()
         look = self._assets.manner.look
-        self._static_camera = StaticCamera(self._client, config.image_size_static, look)
+        static = LayeredCamera if look.casts_no_shadows else StaticCamera
+        self._static_camera = static(self._client, config.image_size_static, look)
         self._gripper_camera = GripperCamera(self._client, config.image_size_gripper, look)
         self._start: Start | None = None
         self._steps = 0
@@ -168,6 +170,13 @@ class PlayTableEnv(gymnasium.Env[Observation, NDArray[np.float64]]):
         self._client.setGravity(0, 0, c.GRAVITY)
         self._robot = Robot(self._client, self._assets)
         self._scene = Scene(self._client, self._assets, layout)
+        if isinstance(self._static_camera, LayeredCamera):
+            scene = self._scene
+            self._static_camera.begin(
+                still=[*self._robot.still, *scene.still],
+                loose=[block.body for block in scene.blocks],
+                lights=[scene.bulb, scene.led],
+            )
         self.layout = layout
 
     def step(self, action: NDArray[np.float64]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:

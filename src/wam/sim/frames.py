@@ -100,9 +100,13 @@ def _gather(
     known = next((values for values in (last, *parts) if values is not None), None)
     if known is None:
         return None
-    gathered = np.zeros((n, *known.shape[1:]), known.dtype) if last is None else last.copy()
+    gathered, kept = np.zeros((n, *known.shape[1:]), known.dtype), np.ones(n, np.bool_)
     for part, row in zip(parts, rows, strict=True):
-        gathered[row] = 0 if part is None else part
+        kept[row] = False
+        if part is not None:
+            gathered[row] = part
+    if last is not None:
+        gathered[kept] = last[kept]
     return gathered
 
 

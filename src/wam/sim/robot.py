@@ -25,6 +25,7 @@ class Robot:
 
     Attributes:
         body: PyBullet's body id.
+        still: Links that never move, with their body.
         target: Pose that relative actions add up to, xyz (m) and Euler xyz (rad), shape (6,). It is not
             clamped: a blocked arm winds it up, as in CALVIN.
         gripper_action: Last gripper command, -1 (close) or +1 (open).
@@ -35,6 +36,7 @@ class Robot:
         self.body: int = client.loadURDF(
             str(assets.robot()), basePosition=c.ROBOT_BASE, baseOrientation=(0, 0, 0, 1), useFixedBase=True
         )
+        self.still = [(self.body, -1)]
         self._published_build = assets.manner.published_build
         if assets.manner.pedestal:
             self._make_pedestal()

@@ -29,6 +29,7 @@ class Scene:
     Attributes:
         table: PyBullet's body id of the table.
         links: Index of each link of the table by name.
+        still: Links of our own table that never move nor change colour, with their body.
         blocks: Red, blue and pink block.
     """
 
@@ -49,6 +50,7 @@ class Scene:
             info = client.getJointInfo(self.table, i)
             names[info[1].decode()] = i
             self.links[info[12].decode()] = i
+        self.still = [(self.table, -1), (self.table, self.links["plank_link"])]
         self.joints = [
             SlidingJoint(
                 client,

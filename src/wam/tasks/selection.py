@@ -22,6 +22,8 @@ from wam.tasks.starts import Start
 from wam.tasks.table import LED, LIGHTBULB, TASK_NAMES
 
 Role = Literal["demo", "test", "selection"]
+CheckpointsOn = Literal["selection", "test", "none"]
+"""Starts on which checkpoints of PPO are chosen: a role, or none at all."""
 SELECTION_EPISODE_EVERY: Final = 4
 """One validation episode in each run of this many gives selection starts, the rest test starts: 10 to 29 per
 task."""

@@ -78,6 +78,11 @@ class TrainingResult:
     ema_weights: dict[str, Tensor] | None
 
 
+def steps_taken(planned: int, stop_after: int | None) -> int:
+    """Steps (or iterations) that are really taken of so many planned; ``stop_after`` cuts a trial short."""
+    return min(planned, stop_after or planned)
+
+
 def train(
     objective: Objective,
     *,
@@ -133,7 +138,7 @@ def train(
     run = _Run(
         objective, optimizer, rate, ema_decay, key, ema_every=ema_every, ema_start=ema_start, team=team
     )
-    steps = min(steps, stop_after or steps)
+    steps = steps_taken(steps, stop_after)
     if work_dir is not None:
         run.resume(work_dir, description)
     checkpoint_every, validate_every = (

@@ -143,15 +143,18 @@ class ColorDecoder(nn.Module):
         embed_dim: Width E of the embeddings.
         hidden: Hidden widths of the layers that read them.
         colors: Size K of each camera's palette.
+
+    Attributes:
+        moments: M, of both cameras together.
     """
 
     def __init__(self, feat_dim: int, embed_dim: int, hidden: Sequence[int], colors: int) -> None:
         super().__init__()
         self.image_static = ColorMoments(colors)
         self.image_gripper = ColorMoments(colors)
-        outputs = 2 * MOMENTS * colors
-        self.from_feat = cast(MLP, build_empty(lambda: MLP(feat_dim, hidden, outputs)))
-        self.from_embed = cast(MLP, build_empty(lambda: MLP(embed_dim, hidden, outputs)))
+        self.moments = 2 * MOMENTS * colors
+        self.from_feat = cast(MLP, build_empty(lambda: MLP(feat_dim, hidden, self.moments)))
+        self.from_embed = cast(MLP, build_empty(lambda: MLP(embed_dim, hidden, self.moments)))
 
     def fit_(
         self, image_static: UInt8[np.ndarray, "N 64 64 3"], image_gripper: UInt8[np.ndarray, "N 64 64 3"]
@@ -160,30 +163,34 @@ class ColorDecoder(nn.Module):
         self.image_static.fit_(image_static)
         self.image_gripper.fit_(image_gripper)
 
+    def targets(
+        self, image_static: UInt8[Tensor, "N 64 64 3"], image_gripper: UInt8[Tensor, "N 64 64 3"]
+    ) -> tuple[Float[Tensor, "N M"], Float[Tensor, "N M"]]:
+        """Moments of both cameras in each frame, and 1 where they count, 0 elsewhere."""
+        found = zip(self.image_static(image_static), self.image_gripper(image_gripper), strict=True)
+        target, weight = (torch.cat(parts, dim=-1) for parts in found)
+        return target, weight
+
     def losses(
         self,
         feat: Float[Tensor, "N F"],
         chosen: Int[Tensor, " N"],
-        embed: Float[Tensor, "M E"],
-        image_static: UInt8[Tensor, "M 64 64 3"],
-        image_gripper: UInt8[Tensor, "M 64 64 3"],
+        embed: Float[Tensor, "L E"],
+        target: Float[Tensor, "L M"],
+        weight: Float[Tensor, "L M"],
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """Half the squared error of each head, summed over moments and cameras, mean over its frames.
 
         Args:
             feat: Of the frames that are decoded.
-            chosen: Which of the M frames those are.
+            chosen: Which of the L frames those are.
             embed: Of all frames.
-            image_static: All frames, bytes.
-            image_gripper: All frames, bytes.
+            target: Of all frames, as ``targets`` gives them.
+            weight: Same.
 
         Returns:
             The loss of the features and that of the embeddings.
         """
-        target, weight = (
-            torch.cat(parts, dim=-1)
-            for parts in zip(self.image_static(image_static), self.image_gripper(image_gripper), strict=True)
-        )
         feat_error = weight[chosen] * (self.from_feat(feat) - target[chosen])
         embed_error = weight * (self.from_embed(embed) - target)
         return _half_square(feat_error), _half_square(embed_error)

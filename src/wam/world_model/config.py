@@ -5,6 +5,7 @@ from typing import Final, Literal
 from pydantic import Field, model_validator
 
 from wam.contracts import config
+from wam.nn.mlp import Activation
 from wam.training.config import OptimizerConfig
 
 Positive = Field(gt=0)
@@ -88,12 +89,17 @@ class InverseDynamicsConfig:
         error: ``l1`` as published, or ``l2``: half the squared error. Both over the seven action components.
         reduction: Of that error over the components. ``mean`` is the likelier reading of the paper
             (docs/published.md, world model), ``sum`` weighs seven times as much.
+        activation: Between the layers. The paper names none; ``elu`` is that of every other part.
+        dropout: Share of the hidden values that a training step leaves out. The paper names none; a later
+            branch of the public code has 0.1.
     """
 
     hidden: tuple[int, ...]
     input: Literal["embed", "image", "features"] = "embed"
     error: Literal["l1", "l2"] = "l1"
     reduction: Literal["mean", "sum"] = "mean"
+    activation: Activation = "elu"
+    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 @config

@@ -8,6 +8,8 @@ It reads embeddings, not features: ``feat[t+1]`` already holds the action throug
 input ``features`` shows.
 """
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -21,7 +23,7 @@ class InverseDynamics(nn.Module):
     """The head.
 
     Args:
-        config: Widths, input and error.
+        config: Widths, input, error, activation and dropout.
         embed_dim: Width E of the embeddings.
         image_dim: Width of their leading, image part.
         feat_dim: Width F of the features.
@@ -31,22 +33,44 @@ class InverseDynamics(nn.Module):
         super().__init__()
         self.config = config
         self.used = {"embed": embed_dim, "image": image_dim, "features": feat_dim}[config.input]
-        self.mlp = MLP(2 * self.used, config.hidden, ACTION_DIM)
+        self.mlp = MLP(2 * self.used, config.hidden, ACTION_DIM, config.activation)
 
     def seen(self, embed: Float[Tensor, "B T E"], feat: Float[Tensor, "B T F"]) -> Float[Tensor, "B T used"]:
         """What the head sees of each frame, as ``config.input`` says."""
         return feat if self.config.input == "features" else embed[..., : self.used]
 
-    def forward(self, seen: Float[Tensor, "B T used"]) -> Float[Tensor, "B T-1 A"]:
-        """Predict ``action[t]`` for all but the last frame of each window."""
-        predicted: Tensor = self.mlp(torch.cat([seen[:, :-1], seen[:, 1:]], dim=-1))
-        return predicted
+    def masks(self, streams: int, steps: int, generator: torch.Generator) -> list[Float[Tensor, "B T-1 H"]]:
+        """Dropout's factors on each hidden layer for ``B`` streams of ``T`` frames.
+
+        None, and no number is drawn, without dropout or in evaluation mode. They are drawn on the
+        generator's device, so a run on another device sees the same numbers.
+        """
+        if not (self.training and self.config.dropout):
+            return []
+        kept = 1 - self.config.dropout
+        drawn = (
+            torch.rand(streams, steps - 1, width, generator=generator, device=generator.device)
+            for width in self.config.hidden
+        )
+        return [(values < kept).float() / kept for values in drawn]
+
+    def forward(
+        self, seen: Float[Tensor, "B T used"], masks: Sequence[Float[Tensor, "B T-1 H"]] = ()
+    ) -> Float[Tensor, "B T-1 A"]:
+        """Predict ``action[t]`` for all but the last frame of each window, with dropout's :meth:`masks`."""
+        x, left = torch.cat([seen[:, :-1], seen[:, 1:]], dim=-1), iter(masks)
+        for layer in self.mlp:
+            x = layer(x)
+            mask = None if isinstance(layer, nn.Linear) else next(left, None)
+            x = x if mask is None else x * mask.to(x.device)
+        return x
 
     def loss(
         self,
         seen: Float[Tensor, "B T used"],
         action: Float[Tensor, "B T A"],
         is_first: Bool[Tensor, "B T"],
+        masks: Sequence[Float[Tensor, "B T-1 H"]] = (),
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """Error over the pairs that lie within one episode.
 
@@ -54,6 +78,7 @@ class InverseDynamics(nn.Module):
             seen: Of the frames.
             action: Taken at the frames.
             is_first: True starts of episodes; the pair that ends there is left out.
+            masks: Of dropout, from :meth:`masks`.
 
         Returns:
             The loss (mean over pairs, components reduced as configured), and the mean absolute error,
@@ -61,7 +86,7 @@ class InverseDynamics(nn.Module):
         """
         valid = (~is_first[:, 1:]).to(seen.dtype)
         pairs = valid.sum().clamp(min=1.0)
-        difference = self(seen) - action[:, :-1]
+        difference = self(seen, masks) - action[:, :-1]
         absolute = (difference.abs().sum(dim=-1) * valid).sum() / pairs
         error = absolute
         if self.config.error == "l2":

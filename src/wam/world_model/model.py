@@ -1,5 +1,6 @@
 """The world model: encoder, recurrent state-space model, decoders, and the inverse-dynamics head."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -26,6 +27,7 @@ from wam.nn.init import build_empty, initialise_
 from wam.nn.mlp import MLP
 from wam.nn.normalizer import MinMaxNormalizer
 from wam.training.checkpoint import Checkpoint
+from wam.world_model.color_targets import color_targets
 from wam.world_model.colors import ColorDecoder
 from wam.world_model.config import WorldModelConfig
 from wam.world_model.decoder import Decoder
@@ -168,9 +170,9 @@ class WorldModel(nn.Module):
         """The training loss of a batch of windows.
 
         Args:
-            batch: All keys of an episode batch, ``(B, T, ...)``; not changed.
+            batch: All keys of an episode batch, ``(B, T, ...)``, with or without those of ``ColorTargets``.
             state: Of each stream before its window.
-            generator: For the samples of z and the choice of decoded frames.
+            generator: For the samples of z, the choice of decoded frames and dropout.
             decode_fraction: Share of the frames that the image loss is computed on.
             reset: Where the state is dropped although no episode starts; ``is_first`` always drops it.
             part: Of a larger batch that these windows are; what is drawn at random, losses and metrics are
@@ -188,10 +190,16 @@ class WorldModel(nn.Module):
         chosen, share = choose_frames(streams * steps, decode_fraction, generator).to(self.device), 1.0
         if part:
             chosen, share = part.decoded(chosen, steps)
-        terms, metrics = self._terms(batch, embed, observed, chosen)
+        ahead = None
         if self.config.losses.overshooting_coef:
             ahead = self.noise(streams, steps, generator=generator)
             ahead = ahead[part.streams] if part else ahead
+        # drawn last: what a model without the head draws is the same
+        head = self.inverse_dynamics
+        masks = [] if head is None else head.masks(streams, steps, generator)
+        masks = [mask[part.streams] for mask in masks] if part else masks
+        terms, metrics = self._terms(batch, embed, observed, chosen, masks)
+        if ahead is not None:
             terms["ahead"] = overshooting_loss(self.rssm, observed, batch[PREV_ACTION], drop, ahead)
         if part:
             terms, metrics = part.weigh(terms, share), part.weigh(metrics, share)
@@ -213,7 +221,7 @@ class WorldModel(nn.Module):
         return {"kl": losses.kl_coef, "image": losses.image_coef} | kept
 
     def _terms(
-        self, batch: Batch, embed: Tensor, observed: Observed, chosen: Tensor
+        self, batch: Batch, embed: Tensor, observed: Observed, chosen: Tensor, masks: Sequence[Tensor]
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         posterior, prior = observed.posterior_logits, observed.prior_logits
         feat = observed.feat.flatten(end_dim=1)[chosen]
@@ -230,15 +238,15 @@ class WorldModel(nn.Module):
         if self.inverse_dynamics is not None:
             seen = self.inverse_dynamics.seen(embed, observed.feat)
             terms["action"], metrics["action_error"] = self.inverse_dynamics.loss(
-                seen, batch[ACTION], batch[IS_FIRST]
+                seen, batch[ACTION], batch[IS_FIRST], masks
             )
         if self.proprio_decoder is not None:
             error = self.proprio_decoder(observed.feat) - self.proprio_normalizer(batch[PROPRIO])
             terms["proprio"] = 0.5 * error.square().sum(dim=-1).mean()
         if self.color_decoder is not None:
-            images = (batch[key].flatten(end_dim=1) for key in (IMAGE_STATIC, IMAGE_GRIPPER))
+            target, weight = color_targets(self.color_decoder, batch)
             terms["color"], terms["embed_color"] = self.color_decoder.losses(
-                feat, chosen, embed.flatten(end_dim=1), *images
+                feat, chosen, embed.flatten(end_dim=1), target, weight
             )
         return terms, metrics
 

@@ -13,6 +13,7 @@ from wam.episodes.loaded import Episodes
 from wam.episodes.published_streams import PublishedStreams, Streams
 from wam.episodes.sampler import StreamSampler
 from wam.seeding import torch_generator
+from wam.world_model.color_targets import ColorTargets
 from wam.world_model.config import WorldModelTrainingConfig
 from wam.world_model.frames import make_frames
 from wam.world_model.model import WorldModel
@@ -42,6 +43,9 @@ class WorldModelObjective:
         self._seed = seed
         self._sampler = make_sampler(episodes, config, seed)
         self._state = zero_state(model, config.batch)
+        self._colors = None
+        if model.color_decoder is not None and model.device.type == "cpu":  # a GPU finds them in no time
+            self._colors = ColorTargets(model.color_decoder, episodes.num_frames)
 
     def modules(self) -> WorldModel:
         """The world model."""
@@ -63,9 +67,12 @@ class WorldModelObjective:
     ) -> tuple[LossOutput, RSSMState]:
         """Loss of the windows in ``rows``, those of a part of the step's batch or of all of it."""
         device = self._model.device
+        batch = self._frames.batch(rows)
+        if self._colors is not None:
+            batch = self._colors.added(batch, rows)
         with torch.autocast(device.type, torch.bfloat16, enabled=self._config.precision == "bf16"):
             return self._model_loss(
-                self._frames.batch(rows),
+                batch,
                 state.masked(torch.from_numpy(~starts_new).to(device)),
                 torch_generator(self._seed, "world_model", step, device=device),
                 decode_fraction=self._config.decode_fraction,

@@ -60,11 +60,13 @@ def render_imagination_starts(
             starts = imagination_scenes(simulator, config, task)
             for first in range(0, len(starts), SCENES_AT_ONCE):
                 frames = pool.reset(starts[first : first + SCENES_AT_ONCE], render=True)
+                assert frames.image_static is not None, "scenes are rendered"
+                assert frames.image_gripper is not None, "by both cameras"
                 blocks.append(
                     {
                         "task": np.full(len(frames), number),
-                        "image_static": _at_model_size(frames.image_static),
-                        "image_gripper": _at_model_size(frames.image_gripper),
+                        "image_static": resize_images(frames.image_static),
+                        "image_gripper": resize_images(frames.image_gripper),
                         "robot_obs": frames.robot_obs,
                         "scene_state": frames.scene_state,
                     }
@@ -77,11 +79,6 @@ def imagination_scenes(simulator: SimConfig, config: ImaginationStartsConfig, ta
     """The task's scenes that fine-tuning starts from, in imagination and in the simulator alike."""
     rng = numpy_generator(config.seed, "imagination_starts", task)
     return sample_scenes(simulator, rng, task, config.scenes, config.draw)
-
-
-def _at_model_size(images: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-    assert images is not None, "scenes are rendered"
-    return resize_images(images)
 
 
 def finetune_policy(

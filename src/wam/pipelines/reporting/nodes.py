@@ -8,7 +8,7 @@ import pandas as pd
 from wam.datasets import NamedFiles
 from wam.demonstrations.replay_labels import replay_success_table
 from wam.diagnostics.config import CalibrationConfig
-from wam.evaluation.success import success_table
+from wam.evaluation.success import MEAN_ROW, success_table
 from wam.pipelines.grid import CONDITIONS, WORLD_MODELS
 from wam.pipelines.pages import EvaluationConfig, ReportConfig
 from wam.report import results as page
@@ -40,6 +40,12 @@ def compare_success(*results: pd.DataFrame | None) -> tuple[pd.DataFrame, pd.Dat
     rows = pd.concat(parts, ignore_index=True)
     success = success_table(rows)
     return rows, success, success_markdown(success)
+
+
+def average_success(success: pd.DataFrame) -> dict[str, float]:
+    """Mean success over the tasks by policy: one figure each, by which whole runs are compared in MLflow."""
+    means = success[success["task"] == MEAN_ROW]
+    return dict(zip(means["policy"], means["rate"].map(float), strict=True))
 
 
 def compare_metrics(*metrics: pd.DataFrame | None) -> tuple[pd.DataFrame, pd.DataFrame]:

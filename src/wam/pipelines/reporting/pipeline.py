@@ -4,6 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from wam.pipelines.grid import CONDITIONS, WORLD_MODELS
 from wam.pipelines.reporting.nodes import (
+    average_success,
     compare_metrics,
     compare_success,
     compare_world_models,
@@ -27,6 +28,7 @@ def create_pipeline() -> Pipeline:
                 ["success_rows", "success_table", "success_table_markdown"],
                 name="compare_success",
             ),
+            Node(average_success, "success_table", "mean_success", name="average_success"),
             Node(
                 compare_metrics,
                 _of_each(["metrics"], CONDITIONS),

@@ -23,6 +23,11 @@ class Look:
     light: Mapping[str, Any] = field(default_factory=dict)
     background: int | None = None
 
+    @property
+    def casts_no_shadows(self) -> bool:
+        """Whether shadows are turned off, so that a pixel shows the nearest surface and nothing else."""
+        return self.light.get("shadow") == 0
+
 
 @dataclass(frozen=True)
 class Manner:

@@ -1,16 +1,14 @@
 """Where URDF files come from: the one seam between the simulator and its assets."""
 
-import atexit
 import functools
 import itertools
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 from wam.sim import constants as c
+from wam.sim.assets.folder import make_process_folder
 from wam.sim.assets.franka import write_franka
 from wam.sim.assets.manner import CALVIN, OWN, Manner
 from wam.sim.assets.parts import write_box_mesh, write_cylinder_mesh
@@ -72,9 +70,8 @@ def _once(make: Callable[[], Made]) -> Callable[[], Made]:
 
 @_once
 def _folder() -> Path:
-    """A folder of this process for generated files, removed at exit."""
-    folder = Path(tempfile.mkdtemp(prefix="wam-sim-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    """A folder of this process for generated files."""
+    folder = make_process_folder()
     write_box_mesh(folder / "box.obj")
     write_cylinder_mesh(folder / "cylinder.obj")
     return folder
