@@ -8,6 +8,7 @@ short for that, a thread has a companion process.
 import heapq
 import itertools
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from types import TracebackType
@@ -26,6 +27,10 @@ from wam.parallel.map import available_workers
 from wam.parallel.stop import allow_work, request_stop
 from wam.training.companion import Companion, accompany
 from wam.training.memory import give_back_freed_memory, keep_freed_memory
+
+
+SETTLE_S: Final = 0.02
+"""How long a thread waits for what is submitted in the same breath, before it takes what matters most."""
 
 
 class InterruptedRunError(ClickException):
@@ -118,6 +123,7 @@ class _NodeExecutor(ThreadPoolExecutor):
         return future
 
     def _run_first(self) -> None:
+        time.sleep(SETTLE_S)
         with self._guard:
             _, _, future, task = heapq.heappop(self._waiting)
         if self._failed:

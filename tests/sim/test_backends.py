@@ -2,6 +2,8 @@
 
 import importlib.util
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from pydantic import ValidationError
 from wam.sim.backends import make_table
 from wam.sim.calvin_backend import CalvinTableEnv
 from wam.sim.calvin_package import CalvinEnvMissingError
+from wam.sim.client import Client, NoOpenGLError
 from wam.sim.config import SimConfig
 from wam.sim.pool import SimPool
 from wam.sim.starts import sample_start
@@ -155,7 +158,36 @@ def test_the_backend_is_one_setting_among_those_that_fit():
         SimConfig(backend="calvin")
     with pytest.raises(ValidationError, match="renderer to 'tiny'"):
         SimConfig(renderer="egl")
+    with pytest.raises(ValidationError, match="needs calvin_data"):
+        SimConfig(assets="calvin", layout="fixed")
+    checkout = SimConfig(backend="calvin", assets="calvin", layout="fixed", renderer="egl", calvin_env="there")
+    assert replace(checkout, backend="own").calvin_folder == Path("there/data")
     assert SimConfig(backend="calvin", assets="calvin", layout="fixed").calvin_data is None
+
+
+@pytest.mark.slow
+def test_opengl_draws_the_same_in_both_simulators(calvin_env_folder):
+    page = {"assets": "calvin", "layout": "fixed", "calvin_env": calvin_env_folder, "renderer": "egl"}
+    seen = []
+    for backend in ("calvin", "own"):
+        try:
+            table = make_table(SimConfig(backend=backend, **page, **SIZES), render=True)
+        except NoOpenGLError as error:
+            pytest.skip(str(error))
+        frames = [table.reset(options={"start": start_of(table.config)})[0]]
+        frames += [table.step(action)[0] for action in actions(1, 5)]
+        seen.append([frame["rgb_obs"] for frame in frames])
+        table.close()
+    for theirs, ours in zip(*seen, strict=True):
+        for name, image in theirs.items():
+            assert len(np.unique(image)) > 20
+            np.testing.assert_array_equal(image, ours[name])
+
+
+def test_without_opengl_the_message_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(NoOpenGLError, match="set simulator.renderer to 'tiny'"):
+        Client(opengl=64)
 
 
 def test_without_the_package_the_message_says_how_to_get_it(monkeypatch, tmp_path):

@@ -20,7 +20,7 @@ import zarr
 from google_crc32c import value as crc32c
 from numcodecs.blosc import decompress
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec, ShardingCodecIndexLocation
+from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec
 
 CHECKSUM_BYTES: Final = 4
 _PLACE: Final = np.dtype("<u8")
@@ -121,7 +121,8 @@ def _inner_codecs(array: "zarr.Array[Any]") -> tuple[type, ...]:
     if len(codecs) != 1 or not isinstance(codecs[0], ShardingCodec) or array.dtype != np.uint8:
         return ()
     sharding = codecs[0]
-    plain_index = sharding.index_location == ShardingCodecIndexLocation.end
+    location = sharding.index_location  # zarr 3.1 has an enumeration here, newer ones its text
+    plain_index = getattr(location, "value", location) == "end"
     plain_index &= tuple(type(codec) for codec in sharding.index_codecs) == _INDEX_CODECS
     if not plain_index or array.ndim != 4 or array.chunks[1:] != array.shape[1:]:
         return ()

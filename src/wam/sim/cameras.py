@@ -1,4 +1,4 @@
-"""CALVIN's two cameras, drawn by PyBullet's software renderer."""
+"""CALVIN's two cameras, drawn by PyBullet."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ class Film:
             client.getCameraImage,
             size,
             size,
-            renderer=pybullet.ER_TINY_RENDERER,
+            renderer=client.renderer,
             flags=pybullet.ER_NO_SEGMENTATION_MASK,
             **look.light,
         )

@@ -116,7 +116,8 @@ class PlayTableEnv(gymnasium.Env[Observation, NDArray[np.float64]]):
         self.observation_space = observation_space(config, rendering=render)
         self.layout = FIXED_LAYOUT
         self._assets = make_assets(config)
-        self._client = Client()
+        largest = max(config.image_size_static, config.image_size_gripper)
+        self._client = Client(opengl=largest if config.renderer == "egl" else None)
         look = self._assets.manner.look
         static = LayeredCamera if look.casts_no_shadows else StaticCamera
         self._static_camera = static(self._client, config.image_size_static, look)

@@ -172,6 +172,6 @@ def make_assets(config: SimConfig) -> Assets:
         FileNotFoundError: If CALVIN's folder lacks a file.
     """
     if config.assets == "calvin":
-        assert config.calvin_data is not None
-        return CalvinAssets(Path(config.calvin_data).resolve())
+        assert config.calvin_folder is not None, "a page without is refused"
+        return CalvinAssets(config.calvin_folder.resolve())
     return PrimitiveAssets()
