@@ -28,7 +28,6 @@ from wam.parallel.stop import allow_work, request_stop
 from wam.training.companion import Companion, accompany
 from wam.training.memory import give_back_freed_memory, keep_freed_memory
 
-
 SETTLE_S: Final = 0.02
 """How long a thread waits for what is submitted in the same breath, before it takes what matters most."""
 

@@ -160,7 +160,9 @@ def test_the_backend_is_one_setting_among_those_that_fit():
         SimConfig(renderer="egl")
     with pytest.raises(ValidationError, match="needs calvin_data"):
         SimConfig(assets="calvin", layout="fixed")
-    checkout = SimConfig(backend="calvin", assets="calvin", layout="fixed", renderer="egl", calvin_env="there")
+    checkout = SimConfig(
+        backend="calvin", assets="calvin", layout="fixed", renderer="egl", calvin_env="there"
+    )
     assert replace(checkout, backend="own").calvin_folder == Path("there/data")
     assert SimConfig(backend="calvin", assets="calvin", layout="fixed").calvin_data is None
 
