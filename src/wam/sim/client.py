@@ -42,8 +42,8 @@ class Client:
         if module is None or self.loadPlugin(module.origin, "_eglRendererPlugin") < 0:
             self.close()
             raise NoOpenGLError(
-                "simulator.renderer is 'egl', but PyBullet's OpenGL plugin could not be loaded; install an OpenGL "
-                "driver (Mesa's draws in software), or set simulator.renderer to 'tiny'"
+                "simulator.renderer is 'egl', but PyBullet's OpenGL plugin could not be loaded; install an "
+                "OpenGL driver (Mesa's draws in software), or set simulator.renderer to 'tiny'"
             )
 
     def __getattr__(self, name: str) -> Any:

@@ -40,13 +40,11 @@ class SimConfig:
         if self.backend == "calvin" and self.assets != "calvin":
             raise ValueError("backend 'calvin' plays on CALVIN's own table: set assets to 'calvin'")
         if self.assets != "calvin" and self.renderer == "egl":
-            raise ValueError(
-                "our own table is drawn in software: set renderer to 'tiny' or assets to 'calvin'"
-            )
+            raise ValueError("our own table is drawn in software: set renderer 'tiny' or assets 'calvin'")
         if self.assets == "calvin" and self.backend == "own" and self.calvin_folder is None:
             raise ValueError(
-                "assets 'calvin' needs calvin_data, the path of CALVIN's data folder, or calvin_env, a checkout "
-                "that holds it"
+                "assets 'calvin' needs calvin_data, the path of CALVIN's data folder, or calvin_env, a "
+                "checkout that holds it"
             )
         if self.assets == "calvin" and self.layout == "varied":
             raise ValueError("CALVIN's own table cannot be varied: set layout to 'fixed'")
