@@ -9,14 +9,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 import torch
 
 from benchmarks import ppo, world_model
+from benchmarks.made_up import made_up_episodes
 from benchmarks.measure import verdict
-from wam.contracts import IMAGE_SIZE, config_from_dict
+from wam.contracts import config_from_dict
 from wam.episodes.loaded import Episodes
-from wam.seeding import numpy_generator
 from wam.training.config import OptimizerConfig
 from wam.world_model.config import WorldModelTrainingConfig
 from wam.world_model.model import WorldModel
@@ -206,22 +205,5 @@ class Run:
     @cached_property
     def episodes(self) -> Episodes:
         """Episodes of random frames, a thousand frames each."""
-        rng, count = numpy_generator(0, "gpu benchmark"), self.sizes.frames
-        length = min(1024, count // 3)
-        start = np.arange(0, count - length + 1, length)
-        count = len(start) * length
-        blank = np.zeros((0, 0))
-        shape = (count, IMAGE_SIZE, IMAGE_SIZE, 3)
-        return Episodes(
-            image_static=rng.integers(0, 256, shape, np.uint8),
-            image_gripper=rng.integers(0, 256, shape, np.uint8),
-            action=rng.uniform(-1, 1, (count, 7)).astype(np.float32),
-            proprio=rng.normal(size=(count, 18)).astype(np.float32),
-            robot_obs=blank,
-            scene_state=blank,
-            is_first=np.isin(np.arange(count), start),
-            frame_id=np.arange(count),
-            episode_start=start,
-            episode_length=np.full(len(start), length),
-            layout=None,
-        )
+        length = min(1024, self.sizes.frames // 3)
+        return made_up_episodes(self.sizes.frames // length, length)

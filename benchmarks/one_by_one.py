@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 import torch
 
+from benchmarks.made_up import made_up_episodes
 from benchmarks.measure import Row, ratio_row, save, table, take_turns
 from wam.contracts import config_from_dict
 from wam.episodes.loaded import Episodes
@@ -100,26 +101,6 @@ def model_of(sizes: Sizes) -> WorldModel:
     return WorldModel(config_from_dict(WorldModelConfig, page)).eval().requires_grad_(requires_grad=False)
 
 
-def made_up_episodes(sizes: Sizes) -> Episodes:
-    """Frames of noise."""
-    rng, count = numpy_generator(0, "one by one"), sizes.episodes * sizes.frames
-    first = np.arange(0, count, sizes.frames)
-    images = rng.integers(0, 256, (2, count, 64, 64, 3), dtype=np.uint8)
-    return Episodes(
-        image_static=images[0],
-        image_gripper=images[1],
-        action=rng.uniform(-1, 1, (count, 7)).astype(np.float32),
-        proprio=rng.normal(size=(count, 18)).astype(np.float32),
-        robot_obs=rng.normal(size=(count, 15)),
-        scene_state=rng.normal(size=(count, 24)),
-        is_first=np.isin(np.arange(count), first),
-        frame_id=np.arange(count),
-        episode_start=first,
-        episode_length=np.full(sizes.episodes, sizes.frames),
-        layout=None,
-    )
-
-
 @torch.no_grad()
 def featurize_one_by_one(model: WorldModel, episodes: Episodes) -> np.ndarray:
     """Features of every frame ``(N, F)``, each frame by itself."""
@@ -138,7 +119,7 @@ def featurize_one_by_one(model: WorldModel, episodes: Episodes) -> np.ndarray:
 
 def featurising(sizes: Sizes) -> dict[str, Callable[[], object]]:
     """Both sides."""
-    model, episodes = model_of(sizes), made_up_episodes(sizes)
+    model, episodes = model_of(sizes), made_up_episodes(sizes.episodes, sizes.frames)
 
     def ours() -> object:
         pieces = featurize_episodes(model, episodes, seed=0, batch=64)

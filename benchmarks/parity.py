@@ -13,7 +13,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -171,12 +171,27 @@ def predicate_text(moments: Mapping[str, Arrays]) -> list[str]:
     return [*lines, "", table_text(rows), ""]
 
 
-def main() -> None:
-    """Parse the command line; a `--job` is what a child process is given."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("calvin_env", nargs="?")
-    parser.add_argument("assets", nargs="?")
-    parser.add_argument("--starts", type=int, default=5)
+def command_line(
+    about: str,
+    work: Callable[[Mapping[str, Any]], Arrays],
+    report: Callable[[argparse.Namespace], str],
+    *,
+    name: str,
+    starts: int,
+) -> None:
+    """The command line of a benchmark whose sides run in processes of their own; writes its page.
+
+    Args:
+        about: What it does.
+        work: What such a process measures; it is given a `--job`.
+        report: Makes the page.
+        name: Of the page.
+        starts: As many by default.
+    """
+    parser = argparse.ArgumentParser(description=about.partition("\n")[0])
+    parser.add_argument("calvin_env", nargs="?", help="folder of a checkout of calvin_env")
+    parser.add_argument("assets", nargs="?", help="its data folder, or another copy")
+    parser.add_argument("--starts", type=int, default=starts)
     parser.add_argument("--output", type=Path, default=Path("docs/results"))
     parser.add_argument("--job", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -188,10 +203,10 @@ def main() -> None:
     if not arguments.calvin_env:
         parser.error("name the folder of a checkout of calvin_env")
     text = report(arguments)
-    target = arguments.output / f"{datetime.date.today().isoformat()}-parity.md"
+    target = arguments.output / f"{datetime.date.today().isoformat()}-{name}.md"
     target.write_text(text)
     print(text)
 
 
 if __name__ == "__main__":
-    main()
+    command_line(__doc__ or "", work, report, name="parity", starts=5)

@@ -8,9 +8,6 @@ where things are. Writes `<output>/<date>-parity-evaluation.md`.
 
 import argparse
 import datetime
-import json
-import os
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.parity import absolute, fresh, table_text
+from benchmarks.parity import absolute, command_line, fresh, table_text
 from benchmarks.parity_runs import Arrays, configs
 from wam.evaluation.baselines import expert_rollout
 from wam.evaluation.rollout import MAX_STEPS, rollout
@@ -159,27 +156,5 @@ def work(job: Mapping[str, Any]) -> Arrays:
         return evaluated(official if job["side"] == "backend" else ours, dict(actions))
 
 
-def main() -> None:
-    """Parse the command line; a `--job` is what a child process is given."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("calvin_env", nargs="?", help="folder of a checkout of calvin_env")
-    parser.add_argument("assets", nargs="?", help="its data folder, or another copy")
-    parser.add_argument("--starts", type=int, default=3, help="of each task")
-    parser.add_argument("--output", type=Path, default=Path("docs/results"))
-    parser.add_argument("--job", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.job:
-        job = json.loads(arguments.job)
-        np.savez(job["target"], **work(job))
-        sys.stdout.flush()
-        os._exit(0)  # the official environment's finaliser prints and fails after its client is gone
-    if not arguments.calvin_env:
-        parser.error("name the folder of a checkout of calvin_env")
-    text = report(arguments)
-    target = arguments.output / f"{datetime.date.today().isoformat()}-parity-evaluation.md"
-    target.write_text(text)
-    print(text)
-
-
 if __name__ == "__main__":
-    main()
+    command_line(__doc__ or "", work, report, name="parity-evaluation", starts=3)

@@ -22,6 +22,7 @@ from benchmarks import (  # noqa: E402 - a folder beside the package
     ppo,
     world_model,
 )
+from benchmarks.made_up import made_up_episodes  # noqa: E402
 from benchmarks.peers import use_folder  # noqa: E402
 
 
@@ -68,7 +69,7 @@ def test_many_at_once_and_one_by_one_run_at_toy_size():
 
 def test_frames_one_by_one_give_the_features_of_frames_at_once():
     sizes = one_by_one.TOY
-    model, episodes = one_by_one.model_of(sizes), one_by_one.made_up_episodes(sizes)
+    model, episodes = one_by_one.model_of(sizes), made_up_episodes(sizes.episodes, sizes.frames)
     sides = one_by_one.featurising(sizes)
     plain = sides["plain"]()
     assert plain.shape == (episodes.num_frames, model.feat_dim)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wam.pipeline_registry import NAMES, STAGES, LatePipeline, register_pipelines
+from wam.pipeline_registry import NAMES, LatePipeline, register_pipelines
 from wam.pipelines import chains
 from wam.settings import HOOKS, project_hooks
 
@@ -51,7 +51,6 @@ def test_a_list_of_pipelines_imports_nothing_of_a_run() -> None:
 
 def test_names_are_those_of_what_is_built() -> None:
     assert tuple(chains.built()) == NAMES
-    assert tuple(chains.STAGES) == STAGES
 
 
 def test_a_late_pipeline_is_the_one_that_is_built() -> None:

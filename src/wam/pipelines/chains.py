@@ -2,59 +2,31 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from importlib import import_module
 from typing import Final
 
 from kedro.pipeline import Pipeline
 
-from wam.pipelines import (
-    ablation,
-    behavior_cloning,
-    diagnostics,
-    evaluation,
-    features,
-    ingest,
-    online,
-    play,
-    ppo,
-    reporting,
-    rewards,
-    world_model,
-)
+from wam.pipeline_registry import STAGES
+from wam.pipelines import ablation, ingest, online
 from wam.pipelines.grid import WORLD_MODELS, cell_of
 
-STAGES: Final[Mapping[str, Callable[[], Pipeline]]] = {
-    "play": play.create_pipeline,
-    "ingest": ingest.create_pipeline,
-    "world_model": world_model.create_pipeline,
-    "features": features.create_pipeline,
-    "rewards": rewards.create_pipeline,
-    "behavior_cloning": behavior_cloning.create_pipeline,
-    "diagnostics": diagnostics.create_pipeline,
-    "ppo": ppo.create_pipeline,
-    "evaluation": evaluation.create_pipeline,
-    "reporting": reporting.create_pipeline,
+_CREATE: Final[Mapping[str, Callable[..., Pipeline]]] = {
+    name: import_module(f"wam.pipelines.{name}").create_pipeline for name in STAGES
 }
-
-PER_WORLD_MODEL: Final = (
-    world_model,
-    features,
-    rewards,
-    behavior_cloning,
-    diagnostics,
-    ppo,
-    evaluation,
-)
-"""Stages of the pipelines that are named after one world model."""
+"""What makes the pipeline of each stage."""
+SHARED_STAGES: Final = ("play", "ingest", "reporting")
+"""Stages that are no part of the pipelines named after one world model."""
 
 
 @cache
 def built() -> Mapping[str, Pipeline]:
     """Each stage, each world model's own chain, everything, parts of it, and checks."""
-    stages = {name: create() for name, create in STAGES.items()}
+    stages = {name: create() for name, create in _CREATE.items()}
     everything = sum(stages.values(), Pipeline([]))
+    own = [create for name, create in _CREATE.items() if name not in SHARED_STAGES]
     chains = {
-        name: sum((stage.create_pipeline(conditions=(name,)) for stage in PER_WORLD_MODEL), Pipeline([]))
-        for name in WORLD_MODELS
+        name: sum((create(conditions=(name,)) for create in own), Pipeline([])) for name in WORLD_MODELS
     }
     return {
         **stages,
