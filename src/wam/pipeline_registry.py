@@ -9,21 +9,7 @@ from typing import Any, Final
 
 from kedro.pipeline import Pipeline
 
-from wam.pipelines.grid import WORLD_MODELS
-
-STAGES: Final = (
-    "play",
-    "ingest",
-    "world_model",
-    "features",
-    "rewards",
-    "behavior_cloning",
-    "diagnostics",
-    "ppo",
-    "evaluation",
-    "reporting",
-)
-"""The stages in the order in which data flows."""
+from wam.pipelines.grid import STAGES, WORLD_MODELS
 
 NAMES: Final = (
     *STAGES,

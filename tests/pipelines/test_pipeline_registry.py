@@ -2,8 +2,8 @@
 
 import pytest
 
-from wam.pipeline_registry import STAGES, register_pipelines
-from wam.pipelines.grid import CONDITIONS, TASKS, WORLD_MODELS, cell_of
+from wam.pipeline_registry import register_pipelines
+from wam.pipelines.grid import CONDITIONS, STAGES, TASKS, WORLD_MODELS, cell_of
 
 
 def test_all_pipelines_are_registered() -> None:

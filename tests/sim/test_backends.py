@@ -186,6 +186,11 @@ def test_opengl_draws_the_same_in_both_simulators(calvin_env_folder):
             np.testing.assert_array_equal(image, ours[name])
 
 
+def test_opening_a_client_prints_nothing(capfd):
+    Client().close()
+    assert capfd.readouterr().out == ""
+
+
 def test_without_opengl_the_message_says_what_to_do(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(NoOpenGLError, match=r"set simulator\.renderer to 'tiny'"):

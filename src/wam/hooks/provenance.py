@@ -24,7 +24,8 @@ from kedro.pipeline.node import Node
 from wam.contracts import config_to_dict
 from wam.datasets import ArtefactDataset, LineageDataset
 from wam.hooks.refusal import RunRefusedError
-from wam.pipeline_registry import STAGES, register_pipelines
+from wam.pipeline_registry import register_pipelines
+from wam.pipelines.grid import STAGES
 
 Ancestors = dict[str, dict[str, Any]]
 """Name of an artefact to its ``version`` and ``digest``, and the ``node`` and ``seconds`` that made it."""

@@ -12,8 +12,9 @@ from kedro.validation import ParameterValidationError
 
 from wam.datasets import ArtefactDataset
 from wam.hooks.refusal import RunRefusedError
-from wam.pipeline_registry import STAGES, register_pipelines
+from wam.pipeline_registry import register_pipelines
 from wam.pipelines.ablation.pipeline import PAGES
+from wam.pipelines.grid import STAGES
 from wam.pipelines.page_checks import check_pages
 
 CONFIGURED: Final = ("__default__", "ablation", "online")
@@ -101,7 +102,7 @@ def stages_to_run(missing: Iterable[str], is_there: Callable[[str], bool]) -> li
         is_there: Whether an artefact exists.
     """
     pipelines, wanted, stages = register_pipelines(), set(missing), []
-    for stage in reversed(list(STAGES)):
+    for stage in reversed(STAGES):
         if wanted & pipelines[stage].all_outputs():
             stages.append(stage)
             wanted |= {name for name in pipelines[stage].inputs() if not is_there(name)}

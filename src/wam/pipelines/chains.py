@@ -7,9 +7,8 @@ from typing import Final
 
 from kedro.pipeline import Pipeline
 
-from wam.pipeline_registry import STAGES
 from wam.pipelines import ablation, ingest, online
-from wam.pipelines.grid import WORLD_MODELS, cell_of
+from wam.pipelines.grid import STAGES, WORLD_MODELS, cell_of
 
 _CREATE: Final[Mapping[str, Callable[..., Pipeline]]] = {
     name: import_module(f"wam.pipelines.{name}").create_pipeline for name in STAGES

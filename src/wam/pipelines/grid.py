@@ -1,4 +1,4 @@
-"""The grid in one place: which conditions are compared, on which tasks, and how a cell is built.
+"""The grid in one place: stages, which conditions are compared, on which tasks, and how a cell is built.
 
 A cell is a namespace ``{world_model}.{task}``. Beside the trained world models stand conditions without
 one: policies that see proprioception or the simulator's state instead of features, the scripted expert,
@@ -13,6 +13,19 @@ from kedro.pipeline import Pipeline
 
 from wam.tasks.table import TASK_NAMES
 
+STAGES: Final = (
+    "play",
+    "ingest",
+    "world_model",
+    "features",
+    "rewards",
+    "behavior_cloning",
+    "diagnostics",
+    "ppo",
+    "evaluation",
+    "reporting",
+)
+"""The stages in the order in which data flows."""
 WORLD_MODELS: Final = ("wam", "diwa")
 """Rows of ``parameters_world_models.yml``; adding one there and here adds its cells."""
 PROPRIO: Final = "proprio"

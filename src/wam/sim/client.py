@@ -27,8 +27,9 @@ class Client:
     """
 
     def __init__(self, *, opengl: int | None = None) -> None:
-        options = "" if opengl is None else f"--width={opengl} --height={opengl}"
-        self._id: int = pybullet.connect(pybullet.DIRECT, options=options)
+        # PyBullet prints the options that it is given, even none
+        options = {} if opengl is None else {"options": f"--width={opengl} --height={opengl}"}
+        self._id: int = pybullet.connect(pybullet.DIRECT, **options)
         if self._id < 0:
             raise RuntimeError("PyBullet could not open a physics client; close other environments first")
         self.renderer: int = pybullet.ER_TINY_RENDERER
