@@ -16,7 +16,7 @@ from wam.cli import concurrent_nodes, prune, run
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _project() -> None:
     bootstrap_project(ROOT)
 

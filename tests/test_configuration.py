@@ -189,6 +189,7 @@ def test_more_starts_than_play_collects_are_refused() -> None:
         check_pages(pages_of("smoke", selection={"test_starts": 30}))
 
 
+@pytest.mark.slow
 def test_policies_are_not_to_see_what_a_world_model_cannot_imagine() -> None:
     sight = {"policy": {"sees": "features_and_proprio"}}
     check_pages(pages_of("smoke", **sight))

@@ -92,6 +92,7 @@ def test_every_fault_has_a_row(fault: int) -> None:
     assert re.search(rf"^\| B{fault}\b", FIDELITY, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_one_setting_says_how_often_a_first_frame_is_seen() -> None:
     for repeats in (1, 4):
         pages = pages_of("paper", evaluation={"start_repeats": repeats})

@@ -169,6 +169,7 @@ def test_published_streams_against_the_reference() -> None:
         PublishedStreams(start, np.array(lengths), batch=4, sequence_steps=40, seed=3)
 
 
+@pytest.mark.slow
 def test_published_streams_let_the_state_through_the_end_of_an_episode() -> None:
     episodes = toy_episodes()
     carried = {}

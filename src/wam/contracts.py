@@ -28,6 +28,8 @@ PROPRIO: Final = "proprio"
 ACTION: Final = "action"
 PREV_ACTION: Final = "prev_action"
 IS_FIRST: Final = "is_first"
+EMBED: Final = "embed"
+"""What the encoder made of a frame; in a batch only where it is known already."""
 ROBOT_OBS: Final = "robot_obs"
 SCENE_STATE: Final = "scene_state"
 

@@ -152,6 +152,7 @@ def test_a_file_never_runs_code(tmp_path):
         load_weights(file)
 
 
+@pytest.mark.slow
 def test_open_loop_has_lpips_where_its_files_are(alexnet):
     page = PerceptualConfig(lpips_network=alexnet[0], lpips_heads=alexnet[1])
     model, episodes = tiny_world_model(), toy_episodes()

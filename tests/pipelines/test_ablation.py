@@ -136,6 +136,7 @@ def test_a_node_counts_once_and_shared_work_not_at_all() -> None:
     assert hours.values.tolist() == [["wam", 2, 1.5]]
 
 
+@pytest.mark.slow
 def test_results_become_tables_and_a_page() -> None:
     table = table_of(late={"of": "wam", "seeds": ["s1"]})
     found = [results(0.9, 1), results(0.2, 2), None, results(0.9, 3), results(0.2, 4)]

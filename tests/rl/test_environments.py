@@ -148,6 +148,7 @@ def test_misuse_is_named(make):
         env.step(chunks(0.0, envs=4))
 
 
+@pytest.mark.slow
 def test_experience_is_collected_and_learned_from_alike(make, world, sees):
     env = make(envs=6)
     policy = world.policy(cond_dim=env.single_observation_space.shape[0], sees=sees)

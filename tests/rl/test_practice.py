@@ -43,6 +43,7 @@ def test_history_counts_real_steps_and_success(world, tables):
     assert digest(result.last.actor) != digest(tables.policy())
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_equals_uninterrupted_to_the_bit(world, tables, tmp_path):
     def evaluator(results, *, kill_at=None):
         calls = iter(results)

@@ -75,6 +75,7 @@ def test_a_reader_of_calvin_data_reads_it(collected):
     assert not (folder / ".play").exists()
 
 
+@pytest.mark.slow
 def test_annotations_are_segments_that_do_their_task(collected):
     folder, report = collected
     split = CalvinSplit(folder / "training")

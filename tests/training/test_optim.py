@@ -57,6 +57,7 @@ def test_keeping_memory_says_whether_it_can():
     assert isinstance(keep_freed_memory(), bool)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has the settings")
 def test_freed_memory_is_kept_while_working_and_given_back_between():
     script = """

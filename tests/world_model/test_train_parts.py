@@ -25,6 +25,7 @@ def tiny_model(**losses: float) -> WorldModel:
     return WorldModel(tiny_config(**extra, **losses), seed=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("parts", "decode_fraction"), [(2, 0.5), (5, 0.5), (5, 0.05), (3, 1.0)])
 def test_parts_give_the_gradient_and_the_figures_of_the_whole_batch(
     parts: int, decode_fraction: float

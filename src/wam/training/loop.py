@@ -102,6 +102,7 @@ def train(
     validate: Callable[[], Mapping[str, float]] | None = None,
     validate_every: int = 1000,
     team: Team = ALONE,
+    after: int = 0,
 ) -> TrainingResult:
     """Train, or go on training, until ``steps`` steps are done.
 
@@ -128,6 +129,7 @@ def train(
         validate_every: Steps between validations, rounded up to a multiple of ``log_every``.
         team: Of which this process is one; all of it must call this alike. Its first process validates,
             publishes and writes checkpoints, which a team of any size can go on from.
+        after: Steps of an earlier part of the same training; curves count on from there.
 
     Raises:
         TrainingError: If the loss of a step is not finite, naming the step.
@@ -136,7 +138,15 @@ def train(
         keep_freed_memory()
     rate = rate or partial(learning_rate_at, optimizer, steps=steps)
     run = _Run(
-        objective, optimizer, rate, ema_decay, key, ema_every=ema_every, ema_start=ema_start, team=team
+        objective,
+        optimizer,
+        rate,
+        ema_decay,
+        key,
+        ema_every=ema_every,
+        ema_start=ema_start,
+        team=team,
+        after=after,
     )
     steps = steps_taken(steps, stop_after)
     if work_dir is not None:
@@ -155,7 +165,8 @@ def train(
             if validate is not None and team.leads and (run.step % validate_every == 0 or run.step == steps):
                 row |= _validate(objective, validate)
             if team.leads:
-                metrics.publish({f"{prefix}{name}": v for name, v in row.items() if name != "step"}, run.step)
+                figures = {f"{prefix}{name}": v for name, v in row.items() if name != "step"}
+                metrics.publish(figures, after + run.step)
             bar.set_postfix(loss=f"{row['loss']:.4g}")
             if work_dir is not None and (run.step % checkpoint_every == 0 or run.step == steps):
                 state = run.state()
@@ -187,6 +198,7 @@ class _Run:
         ema_every: int,
         ema_start: int,
         team: Team,
+        after: int,
     ) -> None:
         self.objective = objective
         self.page = page
@@ -195,6 +207,7 @@ class _Run:
         self.ema_every = ema_every
         self.ema_start = ema_start
         self.team = team
+        self.after = after
         self.step = 0
         self.history: History = []
         self.parameters = [p for p in objective.modules().parameters() if p.requires_grad]
@@ -247,7 +260,7 @@ class _Run:
                 f"{description}: the loss of step {first} is {columns['loss'][bad[0]].item()}; "
                 "lower learning_rate or set grad_clip_norm, and check the data of that step"
             )
-        row = {"step": float(self.step)} | {name: float(c.mean()) for name, c in columns.items()}
+        row = {"step": float(self.after + self.step)} | {name: float(c.mean()) for name, c in columns.items()}
         self.history.append(row)
         self._pending.clear()
         return row

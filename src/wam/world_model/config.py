@@ -140,6 +140,27 @@ class WorldModelConfig:
 
 
 @config
+class RecurrentPhaseConfig:
+    """The second part of a training, with the encoder as it is (``wam.world_model.recurrent_phase``).
+
+    Attributes:
+        steps: Optimisation steps of this part.
+        batch: Streams B per step.
+        sequence_steps: Frames T per stream and step.
+        decode_fraction: Share of the B x T frames that are decoded for the image loss.
+        overshooting_coef: In place of ``losses.overshooting_coef``.
+        optimizer: Its page.
+    """
+
+    steps: int = Positive
+    batch: int = Positive
+    sequence_steps: int = Field(gt=1)
+    decode_fraction: float = Field(default=1.0, gt=0, le=1)
+    overshooting_coef: float = Field(default=0.0, ge=0)
+    optimizer: OptimizerConfig
+
+
+@config
 class WorldModelTrainingConfig:
     """How a world model is trained.
 
@@ -166,6 +187,8 @@ class WorldModelTrainingConfig:
         optimizer: Its page.
         log_every: Steps averaged into one point of the curves.
         checkpoint_every: Steps between resumable checkpoints.
+        recurrent_phase: A second part after ``steps``, in one process whatever the number of devices; absent
+            as published.
     """
 
     steps: int = Positive
@@ -181,6 +204,7 @@ class WorldModelTrainingConfig:
     optimizer: OptimizerConfig
     log_every: int = Field(default=50, gt=0)
     checkpoint_every: int = Field(default=500, gt=0)
+    recurrent_phase: RecurrentPhaseConfig | None = None
 
     @model_validator(mode="after")
     def _published_streams_read_straight_through(self) -> "WorldModelTrainingConfig":

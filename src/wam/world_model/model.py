@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from wam.contracts import (
     ACTION,
+    EMBED,
     IMAGE_GRIPPER,
     IMAGE_STATIC,
     IS_FIRST,
@@ -166,22 +167,25 @@ class WorldModel(nn.Module):
         decode_fraction: float = 1.0,
         reset: Bool[Tensor, "B T"] | None = None,
         part: Part | None = None,
+        overshooting_coef: float | None = None,
     ) -> tuple[LossOutput, RSSMState]:
         """The training loss of a batch of windows.
 
         Args:
-            batch: All keys of an episode batch, ``(B, T, ...)``, with or without those of ``ColorTargets``.
+            batch: All keys of an episode batch, ``(B, T, ...)``, with or without those of ``ColorTargets``;
+                with ``EMBED`` nothing is encoded.
             state: Of each stream before its window.
             generator: For the samples of z, the choice of decoded frames and dropout.
             decode_fraction: Share of the frames that the image loss is computed on.
             reset: Where the state is dropped although no episode starts; ``is_first`` always drops it.
             part: Of a larger batch that these windows are; what is drawn at random, losses and metrics are
                 then this part's of the whole batch's.
+            overshooting_coef: In place of the one of the model's page.
 
         Returns:
             Loss and metrics, and the state after the windows, detached.
         """
-        embed = self.embed(batch)
+        embed = batch[EMBED] if EMBED in batch else self.embed(batch)
         drop = batch[IS_FIRST] if reset is None else batch[IS_FIRST] | reset
         streams, steps = (part.batch if part else len(embed)), embed.shape[1]
         noise = self.noise(streams, steps, generator=generator)
@@ -190,8 +194,8 @@ class WorldModel(nn.Module):
         chosen, share = choose_frames(streams * steps, decode_fraction, generator).to(self.device), 1.0
         if part:
             chosen, share = part.decoded(chosen, steps)
-        ahead = None
-        if self.config.losses.overshooting_coef:
+        coefs, ahead = self._coefs(overshooting_coef), None
+        if "ahead" in coefs:
             ahead = self.noise(streams, steps, generator=generator)
             ahead = ahead[part.streams] if part else ahead
         # drawn last: what a model without the head draws is the same
@@ -203,11 +207,11 @@ class WorldModel(nn.Module):
             terms["ahead"] = overshooting_loss(self.rssm, observed, batch[PREV_ACTION], drop, ahead)
         if part:
             terms, metrics = part.weigh(terms, share), part.weigh(metrics, share)
-        loss = weighted_sum(terms, self._coefs())
+        loss = weighted_sum(terms, coefs)
         metrics |= {f"{name}_loss": term.detach() for name, term in terms.items()} | {"loss": loss.detach()}
         return LossOutput(loss, metrics), observed.state.detach()
 
-    def _coefs(self) -> dict[str, float]:
+    def _coefs(self, overshooting: float | None) -> dict[str, float]:
         """Weight of each term of the loss; a part that is left out has none."""
         losses = self.config.losses
         optional = {
@@ -215,7 +219,7 @@ class WorldModel(nn.Module):
             "proprio": losses.proprio_coef,
             "color": losses.color_coef,
             "embed_color": losses.color_coef,
-            "ahead": losses.overshooting_coef,
+            "ahead": losses.overshooting_coef if overshooting is None else overshooting,
         }
         kept = {name: coef for name, coef in optional.items() if coef}
         return {"kl": losses.kl_coef, "image": losses.image_coef} | kept

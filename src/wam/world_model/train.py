@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wam.contracts import LossOutput
+from wam.contracts import Batch, LossOutput
 from wam.episodes.loaded import Episodes
 from wam.episodes.published_streams import PublishedStreams, Streams
 from wam.episodes.sampler import StreamSampler
@@ -32,10 +32,20 @@ class WorldModelObjective:
         episodes: With images.
         config: Batch sizes and shares.
         seed: Of windows and noise.
+        colors: Targets found earlier, where there are some.
     """
 
+    part_name = "world_model"
+    """Of the training; its noise has a stream of its own."""
+
     def __init__(
-        self, model: WorldModel, episodes: Episodes, config: WorldModelTrainingConfig, *, seed: int
+        self,
+        model: WorldModel,
+        episodes: Episodes,
+        config: WorldModelTrainingConfig,
+        *,
+        seed: int,
+        colors: ColorTargets | None = None,
     ) -> None:
         self._model = model
         self._frames = make_frames(episodes, model.device)
@@ -43,9 +53,10 @@ class WorldModelObjective:
         self._seed = seed
         self._sampler = make_sampler(episodes, config, seed)
         self._state = zero_state(model, config.batch)
-        self._colors = None
-        if model.color_decoder is not None and model.device.type == "cpu":  # a GPU finds them in no time
-            self._colors = ColorTargets(model.color_decoder, episodes.num_frames)
+        self.colors = colors
+        if colors is None and model.color_decoder is not None and model.device.type == "cpu":
+            # a GPU finds them in no time
+            self.colors = ColorTargets(model.color_decoder, episodes.num_frames)
 
     def modules(self) -> WorldModel:
         """The world model."""
@@ -67,18 +78,20 @@ class WorldModelObjective:
     ) -> tuple[LossOutput, RSSMState]:
         """Loss of the windows in ``rows``, those of a part of the step's batch or of all of it."""
         device = self._model.device
-        batch = self._frames.batch(rows)
-        if self._colors is not None:
-            batch = self._colors.added(batch, rows)
+        batch = self._batch(rows)
         with torch.autocast(device.type, torch.bfloat16, enabled=self._config.precision == "bf16"):
             return self._model_loss(
                 batch,
                 state.masked(torch.from_numpy(~starts_new).to(device)),
-                torch_generator(self._seed, "world_model", step, device=device),
+                torch_generator(self._seed, self.part_name, step, device=device),
                 decode_fraction=self._config.decode_fraction,
                 reset=self._random_resets(step, part),
                 part=part,
             )
+
+    def _batch(self, rows: NDArray[np.int64]) -> Batch:
+        batch = self._frames.batch(rows)
+        return batch if self.colors is None else self.colors.added(batch, rows)
 
     def _model_loss(self, *arguments: Any, **options: Any) -> tuple[LossOutput, RSSMState]:
         return self._model.loss(*arguments, **options)

@@ -24,12 +24,14 @@ from wam.episodes.statistics import ProprioStatistics
 from wam.episodes.store import Episodes, EpisodeStore
 from wam.training.device import Device, resolve_device
 from wam.training.launch import run_team
-from wam.training.loop import TrainingResult, train
+from wam.training.loop import TrainingResult, steps_taken, train
 from wam.training.resume import load_state
 from wam.training.team import ALONE, Team
+from wam.world_model.color_targets import ColorTargets
 from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
 from wam.world_model.model import WorldModel
 from wam.world_model.part import Part, split_streams
+from wam.world_model.recurrent_phase import train_recurrent_phase
 from wam.world_model.state import RSSMState
 from wam.world_model.train import WorldModelObjective, WorldModelValidation
 
@@ -167,13 +169,43 @@ def train_world_model_on(
     """
     split_streams(task.training.batch, devices * task.parts)
     if devices == 1:
-        return _train(task, ALONE, resolve_device(device))
-    run_team(_train_share, task, devices=devices, device=device)
-    state = load_state(task.work_dir, task.work_dir.name)
-    assert state is not None, "the first process leaves a checkpoint of the last step"
-    model = WorldModel(task.model, task.statistics, seed=task.seed)
-    model.load_state_dict(state.tensors["model"])
-    return model.eval(), TrainingResult(state.history, None)
+        model, result, colors = _train(task, ALONE, resolve_device(device))
+    else:
+        run_team(_train_share, task, devices=devices, device=device)
+        state = load_state(task.work_dir, task.work_dir.name)
+        assert state is not None, "the first process leaves a checkpoint of the last step"
+        model = WorldModel(task.model, task.statistics, seed=task.seed)
+        model.load_state_dict(state.tensors["model"])
+        model = model.to(resolve_device(device)).eval()
+        result, colors = TrainingResult(state.history, None), None
+    if task.training.recurrent_phase is None:
+        return model, result
+    second = _train_on(task, model, colors)
+    return model, TrainingResult(result.history + second.history, None)
+
+
+def _train_on(task: WorldModelTask, model: WorldModel, colors: ColorTargets | None) -> TrainingResult:
+    """The second part, in this process."""
+    training = task.training
+    return train_recurrent_phase(
+        model,
+        EpisodeStore(task.training_episodes).load(),
+        training,
+        seed=task.seed,
+        key=task.work_dir.name,
+        work_dir=task.work_dir / "recurrent_phase",
+        after=steps_taken(training.steps, task.stop_after),
+        stop_after=task.stop_after,
+        validate=_validation(task, model),
+        colors=colors,
+    )
+
+
+def _validation(task: WorldModelTask, model: WorldModel) -> WorldModelValidation | None:
+    if not task.training.validation_batches:
+        return None
+    held_out = EpisodeStore(task.validation_episodes).load()
+    return WorldModelValidation(model, held_out, task.training, seed=task.seed)
 
 
 def _train_share(task: WorldModelTask, team: Team, device: torch.device) -> None:
@@ -181,15 +213,15 @@ def _train_share(task: WorldModelTask, team: Team, device: torch.device) -> None
     _train(task, team, device)
 
 
-def _train(task: WorldModelTask, team: Team, device: torch.device) -> tuple[WorldModel, TrainingResult]:
-    training, seed = task.training, task.seed
-    model = WorldModel(task.model, task.statistics, seed=seed).to(device)
-    validate = None
-    if training.validation_batches and team.leads:
-        held_out = EpisodeStore(task.validation_episodes).load()
-        validate = WorldModelValidation(model, held_out, training, seed=seed)
+def _train(
+    task: WorldModelTask, team: Team, device: torch.device
+) -> tuple[WorldModel, TrainingResult, ColorTargets | None]:
+    """The first part; the last of what it returns are the colour targets that it has found."""
+    training = task.training
+    model = WorldModel(task.model, task.statistics, seed=task.seed).to(device)
+    objective = _objective(task, model, team)
     result = train(
-        _objective(task, model, team),
+        objective,
         steps=training.steps,
         optimizer=training.optimizer,
         stop_after=task.stop_after,
@@ -198,11 +230,11 @@ def _train(task: WorldModelTask, team: Team, device: torch.device) -> tuple[Worl
         log_every=training.log_every,
         description="world model",
         key=task.work_dir.name,
-        validate=validate,
+        validate=_validation(task, model) if team.leads else None,
         validate_every=training.validate_every,
         team=team,
     )
-    return model, result
+    return model, result, objective.colors
 
 
 def _objective(task: WorldModelTask, model: WorldModel, team: Team) -> WorldModelObjective:

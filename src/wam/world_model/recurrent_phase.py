@@ -1,0 +1,130 @@
+"""The second part of a training: the encoder stands still, and everything behind it sees longer windows.
+
+Most of a step is spent on pixels. Once the encoder is good, every frame's embedding is computed once and
+kept, and a step costs half as much. Its windows may be long, and the prior is asked for all of a window from
+the first frame (``overshooting``), which is how imagination uses it::
+
+    first part    pixels -> embed[t] -> z[t]              short windows of many episodes
+    second part             embed[t] -> z[t] -> h[t+1]... long windows, the prior alone along each
+
+Not part of the published models (docs/learning.md).
+"""
+
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wam.contracts import EMBED, Batch, LossOutput
+from wam.episodes.loaded import Episodes
+from wam.training.loop import TrainingResult, train
+from wam.world_model.color_targets import ColorTargets
+from wam.world_model.config import RecurrentPhaseConfig, WorldModelTrainingConfig
+from wam.world_model.filtering import encode_rows
+from wam.world_model.model import WorldModel
+from wam.world_model.state import RSSMState
+from wam.world_model.train import WorldModelObjective, WorldModelValidation
+
+
+class RecurrentPhaseObjective(WorldModelObjective):
+    """The loss of a world model on windows whose embeddings are kept; the encoder gets no gradient.
+
+    Args:
+        model: After the first part of its training, on its device.
+        episodes: With images, of which a share is decoded.
+        phase: Windows and weights of this part.
+        config: Whatever else the first part was trained with.
+        seed: Of windows and noise, which are not those of the first part.
+        colors: Targets that the first part has found.
+    """
+
+    part_name = "recurrent_phase"
+
+    def __init__(
+        self,
+        model: WorldModel,
+        episodes: Episodes,
+        phase: RecurrentPhaseConfig,
+        config: WorldModelTrainingConfig,
+        *,
+        seed: int,
+        colors: ColorTargets | None = None,
+    ) -> None:
+        config = replace(
+            config,
+            batch=phase.batch,
+            sequence_steps=phase.sequence_steps,
+            decode_fraction=phase.decode_fraction,
+        )
+        super().__init__(model, episodes, config, seed=seed, colors=colors)
+        self._episodes = episodes
+        self._overshooting_coef = phase.overshooting_coef
+
+    @cached_property
+    def _embeds(self) -> Tensor:
+        """Embeddings ``(N, E)`` of all frames, on the model's device; found when they are first needed."""
+        return encode_rows(self._model, self._episodes, np.arange(self._episodes.num_frames))
+
+    def _batch(self, rows: NDArray[np.int64]) -> Batch:
+        embed = self._embeds[torch.from_numpy(rows).to(self._embeds.device)]
+        return {**super()._batch(rows), EMBED: embed}
+
+    def _model_loss(self, *arguments: Any, **options: Any) -> tuple[LossOutput, RSSMState]:
+        return self._model.loss(*arguments, **options, overshooting_coef=self._overshooting_coef)
+
+
+def train_recurrent_phase(
+    model: WorldModel,
+    episodes: Episodes,
+    config: WorldModelTrainingConfig,
+    *,
+    seed: int,
+    key: str,
+    work_dir: Path,
+    after: int,
+    stop_after: int | None = None,
+    validate: WorldModelValidation | None = None,
+    colors: ColorTargets | None = None,
+) -> TrainingResult:
+    """Go on with a training by its second part, or go on with that; the encoder stays as it is.
+
+    Args:
+        model: After the first part, on its device; it is changed.
+        episodes: With images.
+        config: With a page ``recurrent_phase``.
+        seed: Of windows and noise.
+        key: Digest of everything that shapes the training, both parts.
+        work_dir: Of this part's checkpoints.
+        after: Steps of the first part: curves count on from there.
+        stop_after: See ``loop.train``.
+        validate: The first part's, so that its curve goes on.
+        colors: See ``RecurrentPhaseObjective``.
+
+    Raises:
+        TrainingError: If the loss of a step is not finite, naming the step.
+    """
+    phase = config.recurrent_phase
+    assert phase is not None, "the page says that there is a second part"
+    model.encoder.requires_grad_(requires_grad=False)
+    try:
+        return train(
+            RecurrentPhaseObjective(model, episodes, phase, config, seed=seed, colors=colors),
+            steps=phase.steps,
+            optimizer=phase.optimizer,
+            stop_after=stop_after,
+            work_dir=work_dir,
+            checkpoint_every=config.checkpoint_every,
+            log_every=config.log_every,
+            description="world model, recurrent phase",
+            key=key,
+            validate=validate,
+            validate_every=config.validate_every,
+            after=after,
+        )
+    finally:
+        model.encoder.requires_grad_(requires_grad=True)

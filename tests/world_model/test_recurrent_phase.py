@@ -1,0 +1,120 @@
+"""The second part of a training: the same loss from kept embeddings, and an encoder that stands still."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from toy_world import tiny_config, tiny_training, toy_episodes
+
+from wam.contracts import EMBED
+from wam.episodes.statistics import ProprioStatistics
+from wam.episodes.store import EpisodeStore
+from wam.seeding import torch_generator
+from wam.training.loop import TrainingResult
+from wam.world_model import recurrent_phase
+from wam.world_model.model import WorldModel
+from wam.world_model.recurrent_phase import RecurrentPhaseObjective
+from wam.world_model.train import WorldModelObjective
+from wam.world_model.train_parts import WorldModelTask, train_world_model_on
+
+EPISODES = toy_episodes()
+PHASE = {
+    "steps": 8,
+    "batch": 2,
+    "sequence_steps": 6,
+    "decode_fraction": 0.5,
+    "overshooting_coef": 0.5,
+    "optimizer": {"learning_rate": 1e-3},
+}
+PAGE = tiny_training(reset_probability=0.1, recurrent_phase=PHASE)
+assert PAGE.recurrent_phase is not None
+
+
+def tiny_model() -> WorldModel:
+    return WorldModel(tiny_config(action_coef=10.0, color_coef=1.0), seed=2)
+
+
+def phase_of(model: WorldModel) -> RecurrentPhaseObjective:
+    assert PAGE.recurrent_phase is not None
+    return RecurrentPhaseObjective(model, EPISODES, PAGE.recurrent_phase, PAGE, seed=5)
+
+
+def test_kept_embeddings_give_the_loss_of_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_model()
+    second, loss, seen = phase_of(model), model.loss, []
+
+    def spy(*arguments, **options):
+        seen.append((arguments, options))
+        return loss(*arguments, **options)
+
+    monkeypatch.setattr(model, "loss", spy)
+    output = second.loss(0)
+    ((batch, state, _), options) = seen[0]
+    pixels = {key: value for key, value in batch.items() if key != EMBED}
+    want, _ = loss(pixels, state, torch_generator(5, second.part_name, 0), **options)
+    assert output.metrics["ahead_loss"] > 0
+    for name, value in want.metrics.items():
+        torch.testing.assert_close(output.metrics[name], value, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_every_weight_but_the_encoders_gets_a_gradient() -> None:
+    model = tiny_model()
+    phase_of(model).loss(0).loss.backward()
+    for name, parameter in model.named_parameters():
+        unused = name.startswith(("encoder.", "rssm.initial"))
+        assert (parameter.grad is None) == unused, name
+
+
+def test_it_draws_other_noise_than_the_first_part() -> None:
+    first, second = WorldModelObjective(tiny_model(), EPISODES, PAGE, seed=5), phase_of(tiny_model())
+    assert first.part_name != second.part_name
+
+
+def task_in(folder: Path, store: EpisodeStore, **changes: object) -> WorldModelTask:
+    page = replace(PAGE, validation_batches=1, validate_every=4, sequence_steps=4, **changes)  # type: ignore[arg-type]
+    config = tiny_config(action_coef=10.0, color_coef=1.0)
+    statistics = ProprioStatistics.from_stores([store])
+    return WorldModelTask(config, page, statistics, store.path, store.path, 3, 1, None, folder)
+
+
+def digest(trained: tuple[WorldModel, TrainingResult]) -> str:
+    return trained[0].to_checkpoint().digest
+
+
+@pytest.mark.slow
+def test_curves_count_on_and_a_killed_second_part_goes_on_to_the_bit(
+    make_store, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_store(lengths=(20, 20))
+    whole = train_world_model_on(task_in(tmp_path / "whole", store), 1, "cpu")
+    assert [row["step"] for row in whole[1].history] == [4, 8, 12, 16, 20]
+    assert all("validation_loss" in row for row in whole[1].history)
+
+    class Killed(RecurrentPhaseObjective):
+        def loss(self, step: int):
+            if step == 6:
+                raise KeyboardInterrupt
+            return super().loss(step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recurrent_phase, "RecurrentPhaseObjective", Killed)
+        with pytest.raises(KeyboardInterrupt):
+            train_world_model_on(task_in(tmp_path / "again", store), 1, "cpu")
+    again = train_world_model_on(task_in(tmp_path / "again", store), 1, "cpu")
+    assert digest(again) == digest(whole)
+    assert again[1].history == whole[1].history
+
+
+@pytest.mark.slow
+def test_the_encoder_of_the_first_part_stays(make_store, tmp_path) -> None:
+    store = make_store(lengths=(20, 20))
+    first, _ = train_world_model_on(task_in(tmp_path / "a", store, recurrent_phase=None), 1, "cpu")
+    both, _ = train_world_model_on(task_in(tmp_path / "b", store), 1, "cpu")
+    moved = {
+        name.split(".")[0]
+        for (name, one), other in zip(first.named_parameters(), both.parameters(), strict=True)
+        if not torch.equal(one, other)
+    }
+    assert moved == {"rssm", "decoder", "inverse_dynamics", "color_decoder"}
+    assert all(parameter.requires_grad for parameter in both.parameters())
