@@ -10,7 +10,8 @@ import torch
 from toy_world import tiny_world_model
 
 from wam.demonstrations.failures import KINDS, ROLES
-from wam.demonstrations.reward_sets import IMAGINED, REAL
+from wam.demonstrations.play_pairs import PLAY
+from wam.demonstrations.reward_sets import IMAGINED, REAL, RewardSet
 from wam.episodes.statistics import ProprioStatistics
 from wam.pipelines.rewards.nodes import quality
 from wam.pipelines.rewards.sets import Draw, RewardSets, TaskFrames, proprio_sets, world_model_sets
@@ -89,6 +90,17 @@ def seeing(model: WorldModel) -> RewardSets:
 def blind() -> RewardSets:
     statistics = ProprioStatistics(-np.ones(18), np.ones(18))
     return proprio_sets(task_frames(18, 1), statistics, Draw(negatives=2, seed=0))
+
+
+def test_play_is_learned_from_besides_and_not_judged_by(model: WorldModel, seeing: RewardSets) -> None:
+    frames, draw = task_frames(model.feat_dim, CONTEXTS), Draw(negatives=2, seed=0)
+    feat = np.zeros((4, model.feat_dim), np.float32)
+    label, numbers = np.array([True, False, True, False]), np.arange(4)
+    play = RewardSet(feat, feat, np.zeros((4, 18), np.float32), label, numbers, np.full(4, PLAY))
+    got = world_model_sets(model, frames, draw, start_repeats=2, play=play)
+    assert (got.training.kind == PLAY).sum() == 4
+    assert len(got.training) == len(seeing.training) + 4
+    assert np.array_equal(got.held_out.frames.feat, seeing.held_out.frames.feat)
 
 
 def test_demonstrations_and_attempts_are_learned_from_seen_and_imagined(seeing: RewardSets) -> None:

@@ -151,6 +151,10 @@ class RewardsConfig:
     balance: Balance = "uniform"
     """How those frames are drawn: "uniform" among an episode's frames without success, or "published": places
     among them, applied to the episode's frames from its start (fault B5)."""
+    play_pairs: int = Field(default=0, ge=0)
+    """Pairs of frames of play, of each label and task, to learn from besides; 0 published."""
+    play_steps: int = Field(default=MAX_STEPS, gt=0)
+    """Control steps between the frames of such a pair, at most."""
 
 
 @config

@@ -7,9 +7,12 @@ import pandas as pd
 import torch
 
 from wam.datasets import ArrayBlocks, Arrays
+from wam.demonstrations.control_conditions import unit_proprio
 from wam.demonstrations.failures import NearMissConfig, record_attempts, undecidable_kinds
 from wam.demonstrations.held_out import detection_table
+from wam.demonstrations.play_pairs import FeaturesAt, draw_play_pairs, picked_rows, play_set
 from wam.demonstrations.replay_labels import label_segments
+from wam.demonstrations.reward_sets import RewardSet
 from wam.episodes.statistics import ProprioStatistics
 from wam.episodes.store import EpisodeStore
 from wam.pipelines.features.nodes import demonstrations
@@ -52,7 +55,9 @@ def record_near_misses(simulator: SimConfig, config: NearMissConfig, compute: Co
 
 def train_reward_classifier(
     world_model: Checkpoint,
+    play_features: Arrays,
     expert_features: Arrays,
+    training_episodes: EpisodeStore,
     expert_labels: pd.DataFrame,
     failure_episodes: Arrays,
     task: TaskRow,
@@ -66,13 +71,18 @@ def train_reward_classifier(
     model = WorldModel.from_checkpoint(world_model).to(resolve_device(compute.device)).eval()
     frames = TaskFrames.read(expert_features, expert_labels, failure_episodes, task.name)
     draw = Draw(negatives=config.negatives, balance=config.balance, seed=seed)
-    sets = world_model_sets(model, frames, draw, start_repeats=config.start_repeats)
+    lazy = play_features.lazily()
+    play = play_frames(
+        training_episodes, config, task.name, seed, lambda rows: picked_rows(lazy["feat"], rows)
+    )
+    sets = world_model_sets(model, frames, draw, start_repeats=config.start_repeats, play=play)
     trained = _train(sets, classifier, training, compute, seed, task.name)
     return trained.to_checkpoint(), quality(trained, sets, task.name)
 
 
 def train_proprio_classifier(
     expert_features: Arrays,
+    training_episodes: EpisodeStore,
     expert_labels: pd.DataFrame,
     failure_episodes: Arrays,
     proprio_statistics: Mapping[str, Any],
@@ -87,8 +97,23 @@ def train_proprio_classifier(
     frames = TaskFrames.read(expert_features, expert_labels, failure_episodes, task.name)
     statistics = ProprioStatistics.from_dict(proprio_statistics)
     draw = Draw(negatives=config.negatives, balance=config.balance, seed=seed)
-    sets = proprio_sets(frames, statistics, draw)
+    proprio = training_episodes.read("proprio")
+    play = play_frames(
+        training_episodes, config, task.name, seed, lambda rows: unit_proprio(proprio[rows], statistics)
+    )
+    sets = proprio_sets(frames, statistics, draw, play=play)
     return quality(_train(sets, classifier, training, compute, seed, task.name), sets, task.name)
+
+
+def play_frames(
+    training_episodes: EpisodeStore, config: RewardsConfig, task: str, seed: int, features: FeaturesAt
+) -> RewardSet | None:
+    """Pairs of frames of play that a task's classifier learns from; None where the page asks for none."""
+    if config.play_pairs == 0:
+        return None
+    episodes = training_episodes.load(images=False)
+    pairs = draw_play_pairs(episodes, task, config.play_pairs, most_steps=config.play_steps, seed=seed)
+    return play_set(pairs, episodes, features)
 
 
 def _train(

@@ -14,7 +14,7 @@ from wam.pipelines.rewards.nodes import (
 from wam.training.companion import apart
 
 _PAGES = ["rewards", "classifier", "classifier_training", "compute", "seed"]
-_SHARED = ["expert_labels", "failure_episodes"]
+_SHARED = ["training_episodes", "expert_labels", "failure_episodes"]
 
 
 def _shared_nodes() -> Pipeline:
@@ -50,6 +50,7 @@ def _nodes() -> Pipeline:
                 apart(train_reward_classifier),
                 [
                     "world_model",
+                    "play_features",
                     "expert_features",
                     *_SHARED,
                     "params:task",
@@ -92,7 +93,11 @@ def create_pipeline(conditions: Sequence[str] = (*WORLD_MODELS, PROPRIO)) -> Pip
     return (
         _shared_nodes()
         + cells(
-            _nodes, seeing, shared=_SHARED, of_condition=["world_model", "expert_features"], parameters=_PAGES
+            _nodes,
+            seeing,
+            shared=_SHARED,
+            of_condition=["world_model", "play_features", "expert_features"],
+            parameters=_PAGES,
         )
         + cells(
             _proprio_nodes,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import pandas as pd
@@ -76,14 +77,17 @@ class Draw:
     balance: Balance = "uniform"
 
 
-def world_model_sets(model: WorldModel, frames: TaskFrames, draw: Draw, *, start_repeats: int) -> RewardSets:
-    """Sets on features: demonstrations and attempts, and both of them imagined; held-out attempts.
+def world_model_sets(
+    model: WorldModel, frames: TaskFrames, draw: Draw, *, start_repeats: int, play: RewardSet | None = None
+) -> RewardSets:
+    """Sets on features: demonstrations and attempts, both of them imagined, and play; held-out attempts.
 
     Args:
         model: In evaluation mode.
         frames: Of the task.
         draw: Of frames without success; its seed is also that of latent samples.
         start_repeats: Times the first frame of an attempt is filtered.
+        play: Pairs of frames of play to learn from besides.
     """
 
     def featurize(attempts: Attempts) -> Features:
@@ -100,22 +104,25 @@ def world_model_sets(model: WorldModel, frames: TaskFrames, draw: Draw, *, start
     def imagine(features: Features, labels: pd.DataFrame) -> RewardSet:
         return imagined_features(model, features, labels, seed=draw.seed)
 
-    return _sets(frames, featurize, imagine, draw, model.rotation_convention)
+    return _sets(frames, featurize, imagine, draw, model.rotation_convention, play)
 
 
-def proprio_sets(frames: TaskFrames, statistics: ProprioStatistics, draw: Draw) -> RewardSets:
+def proprio_sets(
+    frames: TaskFrames, statistics: ProprioStatistics, draw: Draw, *, play: RewardSet | None = None
+) -> RewardSets:
     """The same sets without eyes: proprioception of real frames; nothing is imagined.
 
     Args:
         frames: Of the task; its features are those of the proprio control.
         statistics: Range of each proprio value.
         draw: Of frames without success.
+        play: Pairs of frames of play, as the control sees them.
     """
 
     def featurize(attempts: Attempts) -> Features:
         return observe_segments("proprio", attempts.episodes, attempts.table, statistics)
 
-    return _sets(frames, featurize, None, draw, statistics.convention)
+    return _sets(frames, featurize, None, draw, statistics.convention, play)
 
 
 def _training_parts(
@@ -139,8 +146,9 @@ def _sets(
     imagine: Imagine | None,
     draw: Draw,
     convention: RotationConvention,
+    play: RewardSet | None,
 ) -> RewardSets:
-    parts = _training_parts(frames, featurize, imagine, convention)
+    parts = chain(_training_parts(frames, featurize, imagine, convention), [] if play is None else [play])
     judged = labelled_features(*frames.attempts_of("held_out", featurize, convention))
     is_full = judged.kind == SUCCESS_KIND
     return RewardSets(
