@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import zarr
 
 from wam.demonstrations.play_pairs import PLAY, PlayPairs, draw_play_pairs, picked_rows, play_set
 from wam.tasks.predicates import is_feasible, succeeded
@@ -66,4 +67,5 @@ def test_every_frame_has_its_own_feature_and_that_of_its_start(drawer_episodes):
 def test_rows_are_picked_block_by_block(rows):
     array = np.arange(22, dtype=np.float32).reshape(11, 2)
     chosen = np.array(rows, np.int64)
-    assert np.array_equal(picked_rows(array, chosen, block=4), array[chosen])
+    at_rest = zarr.array(array, chunks=(3, 2))
+    assert np.array_equal(picked_rows(at_rest, chosen, block=4), array[chosen])

@@ -102,7 +102,7 @@ def play_set(pairs: PlayPairs, episodes: Episodes, features: FeaturesAt) -> Rewa
 def picked_rows(array: Any, rows: NDArray[np.int64], block: int = 8192) -> NDArray[np.float32]:
     """Ascending rows of an array at rest, which is read a block at a time and never held as a whole."""
     parts = [np.empty((0, *array.shape[1:]), np.float32)]
-    for first in range(0, len(array), block):
+    for first in range(0, array.shape[0], block):
         wanted = rows[np.searchsorted(rows, first) : np.searchsorted(rows, first + block)]
         if len(wanted):
             parts.append(np.asarray(array[first : first + block], np.float32)[wanted - first])
