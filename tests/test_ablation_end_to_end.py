@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
 
 CELLS = ("wam-s1", "wam-s2", "diwa-s1", "diwa-s2")
-STEPS = 6
-"""World-model steps of a cell in the environment smoke, with a checkpoint half way."""
+STEPS = 6 + 3
+"""World-model steps of a cell in the environment smoke, both parts; the first has a checkpoint half way."""
 
 
 @pytest.fixture(scope="module")
