@@ -33,6 +33,9 @@ class WorldModelObjective:
         config: Batch sizes and shares.
         seed: Of windows and noise.
         colors: Targets found earlier, where there are some.
+
+    Attributes:
+        colors: Those targets, or new ones that are filled as frames come; None where they are not kept.
     """
 
     part_name = "world_model"

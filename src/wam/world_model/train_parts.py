@@ -180,12 +180,14 @@ def train_world_model_on(
         result, colors = TrainingResult(state.history, None), None
     if task.training.recurrent_phase is None:
         return model, result
-    second = _train_on(task, model, colors)
+    second = _train_second_part(task, model, colors)
     return model, TrainingResult(result.history + second.history, None)
 
 
-def _train_on(task: WorldModelTask, model: WorldModel, colors: ColorTargets | None) -> TrainingResult:
-    """The second part, in this process."""
+def _train_second_part(
+    task: WorldModelTask, model: WorldModel, colors: ColorTargets | None
+) -> TrainingResult:
+    """In this process, whatever trained the first part."""
     training = task.training
     return train_recurrent_phase(
         model,
