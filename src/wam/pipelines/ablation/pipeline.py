@@ -15,7 +15,7 @@ TAG: Final = "ablation"
 PAGES: Final = "ablation_cells"
 """Parameter under which each cell's own pages lie."""
 PLAY_FEATURES: Final = "featurize_play"
-"""Node that only probes need, so only cells that are refined."""
+"""Node that only probes and classifiers need, so only cells that are refined."""
 
 
 def create_pipeline(
