@@ -3,10 +3,8 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
-import zarr
 
-from wam.demonstrations.play_pairs import PLAY, PlayPairs, draw_play_pairs, picked_rows, play_set
+from wam.demonstrations.play_pairs import PLAY, PlayPairs, draw_play_pairs, play_set
 from wam.tasks.predicates import is_feasible, succeeded
 from wam.tasks.table import DRAWER
 from wam.tasks.table import task as task_called
@@ -61,11 +59,3 @@ def test_every_frame_has_its_own_feature_and_that_of_its_start(drawer_episodes):
     assert np.array_equal(frames.label, pairs.label)
     assert len(np.unique(frames.episode)) == len(frames)
     assert set(frames.kind) == {PLAY}
-
-
-@pytest.mark.parametrize("rows", [[], [0], [3, 4, 9], [1, 2, 3, 4, 5, 10]])
-def test_rows_are_picked_block_by_block(rows):
-    array = np.arange(22, dtype=np.float32).reshape(11, 2)
-    chosen = np.array(rows, np.int64)
-    at_rest = zarr.array(array, chunks=(3, 2))
-    assert np.array_equal(picked_rows(at_rest, chosen, block=4), array[chosen])

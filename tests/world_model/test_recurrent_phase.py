@@ -28,7 +28,6 @@ PHASE = {
     "optimizer": {"learning_rate": 1e-3},
 }
 PAGE = tiny_training(reset_probability=0.1, recurrent_phase=PHASE)
-assert PAGE.recurrent_phase is not None
 
 
 def tiny_model() -> WorldModel:
@@ -66,9 +65,24 @@ def test_every_weight_but_the_encoders_gets_a_gradient() -> None:
         assert (parameter.grad is None) == unused, name
 
 
-def test_it_draws_other_noise_than_the_first_part() -> None:
-    first, second = WorldModelObjective(tiny_model(), EPISODES, PAGE, seed=5), phase_of(tiny_model())
-    assert first.part_name != second.part_name
+def test_it_draws_other_noise_than_the_first_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_model()
+    alike = replace(PAGE, batch=PHASE["batch"], sequence_steps=PHASE["sequence_steps"])
+    first, second = WorldModelObjective(model, EPISODES, alike, seed=5), phase_of(model)
+    noise, resets = [], []
+
+    def spy(_batch, _state, generator, **options):
+        noise.append(torch.rand(8, generator=generator))
+        resets.append(options["reset"])
+        raise InterruptedError
+
+    monkeypatch.setattr(model, "loss", spy)
+    for step in range(8):
+        for objective in (first, second):
+            with pytest.raises(InterruptedError):
+                objective.loss(step)
+    assert not any(torch.equal(a, b) for a, b in zip(noise[::2], noise[1::2], strict=True))
+    assert not torch.equal(torch.stack(resets[::2]), torch.stack(resets[1::2]))
 
 
 def task_in(folder: Path, store: EpisodeStore, **changes: object) -> WorldModelTask:

@@ -8,7 +8,7 @@ of the published method (docs/learning.md).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -60,29 +60,17 @@ def draw_play_pairs(episodes: Episodes, task: str, count: int, *, most_steps: in
     episode = episodes.episode_of(rows)
     last = (episodes.episode_start + episodes.episode_length - 1)[episode]
     starts = rows[is_feasible(oracle, scene) & (rows < last)]
-    found: dict[bool, list[tuple[NDArray[np.int64], NDArray[np.int64]]]] = {True: [], False: []}
+    start = end = np.zeros(0, np.int64)
+    done = np.zeros(0, np.bool_)
     for _ in range(MOST_DRAWS if len(starts) and count else 0):
-        start = rng.choice(starts, DRAWN_AT_ONCE)
-        end = np.minimum(start + rng.integers(1, most_steps + 1, len(start)), last[start])
-        done = succeeded(oracle, scene[start], scene[end])
-        for label, pairs in found.items():
-            pairs.append((start[done == label][:count], end[done == label][:count]))
-        if sum(len(start) for start, _ in found[True]) >= count:
+        drawn = rng.choice(starts, DRAWN_AT_ONCE)
+        later = np.minimum(drawn + rng.integers(1, most_steps + 1, len(drawn)), last[drawn])
+        start, end = np.append(start, drawn), np.append(end, later)
+        done = np.append(done, succeeded(oracle, scene[drawn], scene[later]))
+        if done.sum() >= count:
             break
-    parts = [(*_joined(pairs, count), label) for label, pairs in found.items()]
-    return PlayPairs(
-        np.concatenate([start for start, _, _ in parts]),
-        np.concatenate([end for _, end, _ in parts]),
-        np.concatenate([np.full(len(start), label) for start, _, label in parts]),
-    )
-
-
-def _joined(
-    pairs: list[tuple[NDArray[np.int64], NDArray[np.int64]]], count: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    none = np.zeros(0, np.int64)
-    start = np.concatenate([none, *(start for start, _ in pairs)])[:count]
-    return start, np.concatenate([none, *(end for _, end in pairs)])[:count]
+    kept = np.concatenate([np.flatnonzero(done)[:count], np.flatnonzero(~done)[:count]])
+    return PlayPairs(start[kept], end[kept], done[kept])
 
 
 def play_set(pairs: PlayPairs, episodes: Episodes, features: FeaturesAt) -> RewardSet:
@@ -97,13 +85,3 @@ def play_set(pairs: PlayPairs, episodes: Episodes, features: FeaturesAt) -> Rewa
         episode=np.arange(len(pairs.label)),
         kind=np.full(len(pairs.label), PLAY),
     )
-
-
-def picked_rows(array: Any, rows: NDArray[np.int64], block: int = 8192) -> NDArray[np.float32]:
-    """Ascending rows of an array at rest, which is read a block at a time and never held as a whole."""
-    parts = [np.empty((0, *array.shape[1:]), np.float32)]
-    for first in range(0, array.shape[0], block):
-        wanted = rows[np.searchsorted(rows, first) : np.searchsorted(rows, first + block)]
-        if len(wanted):
-            parts.append(np.asarray(array[first : first + block], np.float32)[wanted - first])
-    return np.concatenate(parts)

@@ -1,8 +1,8 @@
 """The second part of a training: the encoder stands still, and everything behind it sees longer windows.
 
 Most of a step is spent on pixels. Once the encoder is good, every frame's embedding is computed once and
-kept, and a step costs half as much. Its windows may be long, and the prior is asked for all of a window from
-the first frame (``overshooting``), which is how imagination uses it::
+kept, and a step costs little over half as much. Its windows may be long, and the prior is asked for all of a
+window from the first frame (``overshooting``), which is how imagination uses it::
 
     first part    pixels -> embed[t] -> z[t]              short windows of many episodes
     second part             embed[t] -> z[t] -> h[t+1]... long windows, the prior alone along each
@@ -39,7 +39,7 @@ class RecurrentPhaseObjective(WorldModelObjective):
         episodes: With images, of which a share is decoded.
         phase: Windows and weights of this part.
         config: Whatever else the first part was trained with.
-        seed: Of windows and noise, which are not those of the first part.
+        seed: Of windows and noise; the noise is not that of the first part.
         colors: Targets that the first part has found.
     """
 

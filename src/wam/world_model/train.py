@@ -39,7 +39,7 @@ class WorldModelObjective:
     """
 
     part_name = "world_model"
-    """Of the training; its noise has a stream of its own."""
+    """Part of a training; what each draws has a stream of its own."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class WorldModelObjective:
         if self._config.reset_probability == 0:
             return None
         shape = (self._config.batch, self._config.sequence_steps)
-        draw = torch.rand(shape, generator=torch_generator(self._seed, "resets", step))
+        draw = torch.rand(shape, generator=torch_generator(self._seed, self.part_name, "resets", step))
         draw = draw[part.streams] if part else draw
         return (draw < self._config.reset_probability).to(self._model.device)
 

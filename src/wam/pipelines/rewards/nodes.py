@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -10,7 +11,7 @@ from wam.datasets import ArrayBlocks, Arrays
 from wam.demonstrations.control_conditions import unit_proprio
 from wam.demonstrations.failures import NearMissConfig, record_attempts, undecidable_kinds
 from wam.demonstrations.held_out import detection_table
-from wam.demonstrations.play_pairs import FeaturesAt, draw_play_pairs, picked_rows, play_set
+from wam.demonstrations.play_pairs import FeaturesAt, draw_play_pairs, play_set
 from wam.demonstrations.replay_labels import label_segments
 from wam.demonstrations.reward_sets import RewardSet
 from wam.episodes.statistics import ProprioStatistics
@@ -71,10 +72,8 @@ def train_reward_classifier(
     model = WorldModel.from_checkpoint(world_model).to(resolve_device(compute.device)).eval()
     frames = TaskFrames.read(expert_features, expert_labels, failure_episodes, task.name)
     draw = Draw(negatives=config.negatives, balance=config.balance, seed=seed)
-    lazy = play_features.lazily()
-    play = play_frames(
-        training_episodes, config, task.name, seed, lambda rows: picked_rows(lazy["feat"], rows)
-    )
+    feat = play_features.lazy("feat")  # rows are picked on disk: all of them may be gigabytes
+    play = play_frames(training_episodes, config, task.name, seed, lambda rows: np.asarray(feat.oindex[rows]))
     sets = world_model_sets(model, frames, draw, start_repeats=config.start_repeats, play=play)
     trained = _train(sets, classifier, training, compute, seed, task.name)
     return trained.to_checkpoint(), quality(trained, sets, task.name)
