@@ -50,7 +50,7 @@ def test_two_nodes_at_once_by_default(options: Any, environment: str) -> None:
     assert seen["runner_params"] == {"max_workers": 2, "companions": environment == "base"}
 
 
-@pytest.mark.parametrize("environment", ["gpu", "paper", "test"])
+@pytest.mark.parametrize("environment", ["workstation", "gpu", "paper", "test"])
 def test_one_after_another_where_the_environment_says_so(options: Any, environment: str) -> None:
     assert options("--env", environment)["runner"] is None
 

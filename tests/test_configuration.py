@@ -26,7 +26,7 @@ from wam.tasks.table import TASK_NAMES
 from wam.world_model.config import WorldModelConfig
 
 ROOT = Path(__file__).parents[1]
-ENVIRONMENTS = ("base", "smoke", "gpu", "paper", "test")
+ENVIRONMENTS = ("base", "smoke", "workstation", "gpu", "paper", "test")
 
 
 def load(environment: str, **runtime_params: Any) -> OmegaConfigLoader:
