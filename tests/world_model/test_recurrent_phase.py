@@ -1,5 +1,7 @@
 """The second part of a training: the same loss from kept embeddings, and an encoder that stands still."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from wam.episodes.store import EpisodeStore
 from wam.seeding import torch_generator
 from wam.training.loop import TrainingResult
 from wam.world_model import recurrent_phase
+from wam.world_model.filtering import encode_rows
 from wam.world_model.model import WorldModel
 from wam.world_model.recurrent_phase import RecurrentPhaseObjective
 from wam.world_model.train import WorldModelObjective
@@ -55,6 +58,20 @@ def test_kept_embeddings_give_the_loss_of_the_pixels(monkeypatch: pytest.MonkeyP
     assert output.metrics["ahead_loss"] > 0
     for name, value in want.metrics.items():
         torch.testing.assert_close(output.metrics[name], value, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_two_world_models_find_their_embeddings_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    both_are_inside = threading.Barrier(2)
+
+    def meet(*arguments):
+        both_are_inside.wait(timeout=30)
+        return encode_rows(*arguments)
+
+    monkeypatch.setattr(recurrent_phase, "encode_rows", meet)
+    phases = [phase_of(tiny_model()) for _ in range(2)]
+    with ThreadPoolExecutor(2) as threads:
+        for output in threads.map(lambda phase: phase.loss(0), phases):
+            assert output.loss.isfinite()
 
 
 def test_every_weight_but_the_encoders_gets_a_gradient() -> None:

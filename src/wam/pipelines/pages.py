@@ -37,7 +37,8 @@ class ComputeConfig:
     accumulate: int = Field(default=1, gt=0)
     """Parts of its share of the batch that each device takes one after another, to need less memory."""
     in_process: bool = False
-    """Run simulators inside the main process: right for a few steps, where starting workers costs more."""
+    """Run a rollout's simulators inside the main process: right for a few steps of a few starts each, where
+    starting workers costs more. Maps over pieces, as play, keep their processes."""
 
     stop_after: int | None = Field(default=None, gt=0)
     """Ends every training after this many steps (PPO: iterations), whatever its page plans: a trial of a long
@@ -46,8 +47,6 @@ class ComputeConfig:
     @property
     def processes(self) -> Workers:
         """Workers of maps over pieces, at least 1 (which is this process)."""
-        if self.in_process:
-            return 1
         return RayWorkers(self.workers) if self.executor == "ray" else self.workers or available_workers()
 
     def limited(self, steps: int) -> int:

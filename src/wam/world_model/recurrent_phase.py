@@ -11,7 +11,6 @@ Not part of the published models (docs/learning.md).
 """
 
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -64,15 +63,21 @@ class RecurrentPhaseObjective(WorldModelObjective):
         super().__init__(model, episodes, config, seed=seed, colors=colors)
         self._episodes = episodes
         self._overshooting_coef = phase.overshooting_coef
+        self._kept: Tensor | None = None
 
-    @cached_property
     def _embeds(self) -> Tensor:
-        """Embeddings ``(N, E)`` of all frames, on the model's device; found when they are first needed."""
-        return encode_rows(self._model, self._episodes, np.arange(self._episodes.num_frames))
+        """Embeddings ``(N, E)`` of all frames, on the model's device; found when they are first needed.
+
+        Not a ``cached_property``: Python 3.11 lets one thread at a time into those, and two world models are
+        trained side by side.
+        """
+        if self._kept is None:
+            self._kept = encode_rows(self._model, self._episodes, np.arange(self._episodes.num_frames))
+        return self._kept
 
     def _batch(self, rows: NDArray[np.int64]) -> Batch:
-        embed = self._embeds[torch.from_numpy(rows).to(self._embeds.device)]
-        return {**super()._batch(rows), EMBED: embed}
+        embeds = self._embeds()
+        return {**super()._batch(rows), EMBED: embeds[torch.from_numpy(rows).to(embeds.device)]}
 
     def _model_loss(self, *arguments: Any, **options: Any) -> tuple[LossOutput, RSSMState]:
         return self._model.loss(*arguments, **options, overshooting_coef=self._overshooting_coef)
