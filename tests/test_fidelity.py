@@ -184,6 +184,7 @@ PUBLISHED: dict[str, Any] = {
     "behavior_cloning.optimizer.final_learning_rate": 1e-5,
     "behavior_cloning.optimizer.weight_decay": 1e-6,
     "rewards.negatives": 10,
+    "rewards.judge": "classifier",
     "classifier.encoder_hidden": 1024,
     "classifier.embed_dim": 256,
     "classifier.head_hidden": 1024,

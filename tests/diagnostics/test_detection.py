@@ -106,7 +106,10 @@ def test_start_features_are_those_of_the_first_frames(watched: WatchedAgent) -> 
 @pytest.mark.parametrize("solved", [True, False])
 def test_frames_and_episodes_are_counted(watched: WatchedAgent, solved: bool) -> None:
     frames = watched.frames()
-    row = judge_policy_frames(always(24, solved=solved), frames, "open_drawer").iloc[0]
+    judges = {"this": always(24, solved=solved), "other": always(24, solved=not solved)}
+    row, other = (row for _, row in judge_policy_frames(judges, frames, "open_drawer").iterrows())
+    assert (row["judge"], other["judge"]) == ("this", "other")
+    assert other["recall"] == 1.0 - row["recall"]
     assert (row["positives"], row["negatives"]) == (4, 79)
     assert (row["solved_episodes"], row["failed_episodes"]) == (2, 1)
     assert row["recall"] == row["solved_noticed"] == row["failed_believed"] == float(solved)
@@ -146,9 +149,8 @@ def test_seen_and_imagined_attempts_are_judged_on_the_same_frames() -> None:
             "label": [False] * 3 + [True] * 2 + [False] * 5,
         }
     )
-    table = judge_attempts(
-        model, always(model.feat_dim, solved=True), features, labels, "open_drawer", seed=0
-    )
+    judges = {"this": always(model.feat_dim, solved=True)}
+    table = judge_attempts(model, judges, features, labels, "open_drawer", seed=0)
     table = table.set_index("frames_of")
     for kind in (SEEN, IMAGINED):
         assert (table.loc[kind, "positives"], table.loc[kind, "negatives"]) == (2, 6)

@@ -62,11 +62,13 @@ def episodes(imagined: float, real: float, starts: int = 10) -> pd.DataFrame:
 
 def detections(believed: float) -> pd.DataFrame:
     lines = [
-        (task, kind, 5, 50, 0.5, 0.25, 0.1, 4, 1.0, 6, believed)
+        (task, judge, kind, 5, 50, 0.5, 0.25, 0.1, 4, 1.0, 6, believed if judge == "readout" else 0.9)
         for task in TASK_NAMES
+        for judge in ("classifier", "readout")
         for kind in (detection.SEEN, detection.IMAGINED, detection.POLICY)
     ]
-    return pd.DataFrame(lines, columns=list(detection.COLUMNS))
+    table = pd.DataFrame(lines, columns=list(detection.COLUMNS))
+    return table.assign(decides=table["judge"] == "readout")
 
 
 def success() -> pd.DataFrame:
@@ -120,7 +122,8 @@ def test_the_section_holds_everything_and_fetches_nothing(diagnoses: Diagnoses) 
         "cannot be trusted",
         "What stands in the way",
         "What the features know",
-        "reward classifiers see",
+        "judges of success see",
+        "WAM: readout, which decides",
     ):
         assert text in page
     assert page.count("<svg") == 3
@@ -172,5 +175,6 @@ def test_calibration_and_classifiers_are_shown_by_task(diagnoses: Diagnoses) -> 
     calibration = calibration_rows(diagnoses.episodes["wam"]).set_index("task").loc["open drawer"]
     assert calibration["real"] == "30 % of 10"
     assert calibration["gap (points)"] == "+60.0"
-    classifiers = detection_rows(diagnoses.detections["wam"]).set_index("task").loc["open drawer"]
+    found = diagnoses.detections["wam"]
+    classifiers = detection_rows(found[found["judge"] == "classifier"]).set_index("task").loc["open drawer"]
     assert classifiers["the policy's own"] == "0.50 / 0.25"

@@ -1,4 +1,4 @@
-"""How well a reward classifier tells solved frames, and whose frames.
+"""How well a judge of success tells solved frames, and whose frames.
 
 Attempts of experts that it was not trained on, the same ones imagined, and what a policy itself brings about.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wam.demonstrations.reward_sets import RewardSet, imagined_features, labelled_features
 from wam.evaluation.agent import WorldModelAgent
-from wam.reward.classifier import RewardClassifier
+from wam.reward.judge import Judge
 from wam.reward.metrics import precision_recall
 from wam.sim.frames import SimFrames, copy_frames
 from wam.sim.rules import judged
@@ -25,7 +25,8 @@ SEEN, IMAGINED, POLICY = "attempts_seen", "attempts_imagined", "policy"
 """Where frames come from: held-out attempts of experts, the same imagined from their first frame with their
 own actions, and rollouts of the cloned policy in the simulator."""
 COLUMNS: Final = (
-    *("task", "frames_of", "positives", "negatives", "precision", "recall", "false_positive_rate"),
+    *("task", "judge", "frames_of"),
+    *("positives", "negatives", "precision", "recall", "false_positive_rate"),
     *("solved_episodes", "solved_noticed", "failed_episodes", "failed_believed"),
 )
 
@@ -112,27 +113,30 @@ class WatchedAgent:
         )
 
 
-def judge_policy_frames(classifier: RewardClassifier, frames: PolicyFrames, task: str) -> pd.DataFrame:
-    """The classifier's decisions on frames of a policy against the oracle's; one row, see :func:`_row`."""
-    shown = classifier.inputs(torch.from_numpy(frames.feat), torch.from_numpy(frames.start_feat))
-    predicted = classifier.predict(shown).numpy()
-    return pd.DataFrame([_row(task, POLICY, frames.label, predicted, frames.start)], columns=list(COLUMNS))
+def judge_policy_frames(judges: Mapping[str, Judge], frames: PolicyFrames, task: str) -> pd.DataFrame:
+    """Decisions of each judge, by name, on frames of a policy; a row each, see :func:`_row`."""
+    rows = []
+    for name, judge in judges.items():
+        shown = judge.inputs(torch.from_numpy(frames.feat), torch.from_numpy(frames.start_feat))
+        predicted = judge.predict(shown).numpy()
+        rows.append(_row((task, name, POLICY), frames.label, predicted, frames.start))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def judge_attempts(
     model: WorldModel,
-    classifier: RewardClassifier,
+    judges: Mapping[str, Judge],
     features: Mapping[str, NDArray[Any]],
     labels: pd.DataFrame,
     task: str,
     *,
     seed: int,
 ) -> pd.DataFrame:
-    """The classifier's decisions on held-out attempts, seen and imagined, on the same frames.
+    """Decisions of each judge on held-out attempts, seen and imagined, on the same frames.
 
     Args:
         model: In evaluation mode.
-        classifier: Of the task.
+        judges: Of the task, by name.
         features: Of the attempts, as ``featurize_segments`` gives them; their first frames are left out, from
             which imagination starts.
         labels: The oracle's, columns segment, step, label.
@@ -140,34 +144,34 @@ def judge_attempts(
         seed: Of the latent samples.
 
     Returns:
-        Two rows, see :func:`_row`.
+        Two rows a judge, see :func:`_row`.
     """
     seen = labelled_features(features, labels)
     seen = seen.rows(np.asarray(features["step"]) > 0)
     imagined = imagined_features(model, features, labels, seed=seed)
     rows = [
-        _row(task, name, part.label, _predicted(classifier, part), part.episode)
-        for name, part in ((SEEN, seen), (IMAGINED, imagined))
+        _row((task, name, frames_of), part.label, _predicted(judge, part), part.episode)
+        for name, judge in judges.items()
+        for frames_of, part in ((SEEN, seen), (IMAGINED, imagined))
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _predicted(classifier: RewardClassifier, frames: RewardSet) -> NDArray[np.bool_]:
-    inputs = frames.inputs(sees_start=classifier.config.sees_start)
-    return np.asarray(classifier.predict(torch.from_numpy(inputs)).numpy(), np.bool_)
+def _predicted(judge: Judge, frames: RewardSet) -> NDArray[np.bool_]:
+    inputs = frames.inputs(sees_start=judge.sees_start)
+    return np.asarray(judge.predict(torch.from_numpy(inputs)).numpy(), np.bool_)
 
 
 def _row(
-    task: str,
-    frames_of: str,
+    of: tuple[str, str, str],
     label: NDArray[np.bool_],
     predicted: NDArray[np.bool_],
     episode: NDArray[np.int64],
 ) -> dict[str, Any]:
-    """One row of counts and rates, by frame and by episode; NaN where there is nothing to divide by.
+    """One row of counts and rates of one task, judge and kind of frame; NaN where nothing is to divide by.
 
     Of the episodes that the oracle calls solved at some frame, ``solved_noticed`` is the share in which the
-    classifier fires at any frame; of the others ``failed_believed``.
+    judge fires at any frame; of the others ``failed_believed``.
     """
     counts = precision_recall(label, predicted)
     table = pd.DataFrame({"episode": episode, "label": label, "predicted": predicted})
@@ -175,8 +179,7 @@ def _row(
     solved, failed = ever[ever["label"]], ever[~ever["label"]]
     negatives = counts.false_positive + counts.true_negative
     return {
-        "task": task,
-        "frames_of": frames_of,
+        **dict(zip(COLUMNS, of, strict=False)),
         "positives": counts.true_positive + counts.false_negative,
         "negatives": negatives,
         "precision": _or_nan(counts.precision),

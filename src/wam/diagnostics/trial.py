@@ -16,7 +16,7 @@ from wam.evaluation.agent import WorldModelAgent
 from wam.evaluation.baselines import stack_layouts
 from wam.evaluation.rollout import RolloutResult, rollout
 from wam.policy.diffusion import DiffusionPolicy
-from wam.reward.classifier import RewardClassifier
+from wam.reward.judge import Judge
 from wam.rl.config import PPOConfig
 from wam.rl.frame_filter import PrevAction, first_state
 from wam.rl.imagined_env import ImaginedEnv
@@ -100,15 +100,13 @@ class Trial:
         )
         return RealEpisodes(outcome, watched.frames(), watched.first)
 
-    def imagine(
-        self, first: SimFrames, classifier: RewardClassifier, ppo: PPOConfig, *, repeats: int
-    ) -> ImaginedEpisodes:
+    def imagine(self, first: SimFrames, judge: Judge, ppo: PPOConfig, *, repeats: int) -> ImaginedEpisodes:
         """Episodes as long as real ones from the same first frames, judged as PPO's are.
 
         Args:
             first: First frames, rendered.
-            classifier: Judges; moved to the model's device.
-            ppo: How the classifier is asked and actions are sent.
+            judge: Judges; moved to the model's device.
+            ppo: How the judge is asked and actions are sent.
             repeats: Episodes from each start.
         """
         act_steps = self.policy.config.act_steps
@@ -118,7 +116,7 @@ class Trial:
         start = np.tile(np.arange(len(self.starts)), repeats)
         env = ImaginedEnv(
             self.model,
-            classifier.to(self.model.device),
+            judge.to(self.model.device),
             latent,
             num_envs=len(start),
             imagine_steps=act_steps * max(1, self.max_steps // act_steps),

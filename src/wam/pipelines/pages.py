@@ -11,6 +11,7 @@ from wam.demonstrations.replay_labels import LabelPairing
 from wam.evaluation.perceptual import PerceptualConfig
 from wam.evaluation.rollout import MAX_STEPS
 from wam.parallel.map import RayWorkers, Workers, available_workers
+from wam.reward.judge import JudgeKind
 from wam.rl.frame_filter import PrevAction
 from wam.rl.scenes import SceneDraw
 from wam.tasks.selection import CheckpointsOn
@@ -154,6 +155,9 @@ class RewardsConfig:
     """Pairs of frames of play, of each label and task, to learn from besides; 0 published."""
     play_steps: int = Field(default=MAX_STEPS, gt=0)
     """Control steps between the frames of such a pair, at most."""
+    judge: JudgeKind = "classifier"
+    """What decides in imagination whether a task is solved: the classifier (published), or the oracle's rule
+    on the scene that is read off features."""
 
 
 @config

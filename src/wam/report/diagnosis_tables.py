@@ -85,9 +85,9 @@ def unknown(probes: pd.DataFrame, task: str) -> str:
 
 
 def _believed(found: pd.DataFrame | None, task: str, limit: float) -> str:
-    rows = (
-        None if found is None else found[(found["task"] == task) & (found["frames_of"] == detection.POLICY)]
-    )
+    rows = None
+    if found is not None:
+        rows = found[found["decides"] & (found["task"] == task) & (found["frames_of"] == detection.POLICY)]
     if rows is None or rows.empty or not int(rows["failed_episodes"].iloc[0]):
         return MISSING
     share, count = float(rows["failed_believed"].iloc[0]), int(rows["failed_episodes"].iloc[0])
@@ -154,7 +154,7 @@ def calibration_rows(episodes: pd.DataFrame) -> pd.DataFrame:
         {
             "task": task_title(row["task"]),
             "real": f"{percent(row['real'])} of {row['starts']}",
-            "imagined, by the classifier": f"{percent(row['imagined'])} of {row['imagined_episodes']}",
+            "imagined, by the judge": f"{percent(row['imagined'])} of {row['imagined_episodes']}",
             "imagined, by the probes": percent(row["probed"]),
             "gap (points)": signed_points(row["gap"]),
             "95 % interval": f"{signed_points(row['low'])} to {signed_points(row['high'])}",
@@ -165,7 +165,7 @@ def calibration_rows(episodes: pd.DataFrame) -> pd.DataFrame:
 
 
 def detection_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a task: precision and recall on each kind of frame, and failures believed in."""
+    """One row a task of one judge: precision and recall on each kind of frame, and failures believed in."""
     lines = []
     for task in TASK_NAMES:
         mine = table[table["task"] == task].set_index("frames_of")
@@ -178,7 +178,7 @@ def detection_rows(table: pd.DataFrame) -> pd.DataFrame:
                 if key in mine.index
                 else MISSING
             )
-        line["failures believed"] = _believed(table, task, 1.0)
+        line["failures believed"] = _believed(table.assign(decides=True), task, 1.0)
         lines.append(line)
     return pd.DataFrame(lines)
 

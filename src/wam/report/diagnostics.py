@@ -82,7 +82,7 @@ def _obstacles(diagnoses: Diagnoses, cells: Cells, max_gap: float) -> list[str]:
         note(
             "Success from the held-out starts beside its baselines, then what fails: quantities that the "
             "task turns on and that a linear probe of the features cannot read within its tolerance; "
-            "failed real episodes that the reward classifier believes in; imagined minus real success "
+            "failed real episodes that the judge of success believes in; imagined minus real success "
             "from the selection starts. Where cloning on the true state fails as well, the world model "
             "alone is not to blame."
         ),
@@ -124,8 +124,8 @@ def _calibration(diagnoses: Diagnoses, max_gap: float) -> list[str]:
         heading("Imagined beside real success"),
         note(
             "The cloned policy from the same selection starts, acting alike in both worlds. By the "
-            "classifier: what rewards PPO. By the probes: whether the latent state itself, read linearly "
-            "at the end, solves the task. Far above the probes, the classifier sees what is not there; "
+            "judge of success: what rewards PPO. By the probes: whether the latent state itself, read "
+            "linearly at the end, solves the task. Far above the probes, the judge sees what is not there; "
             "probes far above reality, the dynamics complete motions that fail in the simulator."
         ),
     ]
@@ -146,15 +146,19 @@ def _classifiers(diagnoses: Diagnoses) -> list[str]:
     if not diagnoses.detections:
         return []
     parts = [
-        heading("What the reward classifiers see"),
+        heading("What the judges of success see"),
         note(
             "Precision / recall by frame on every frame of held-out attempts, seen and imagined with "
             "their own actions, and of real rollouts of the cloned policy, labelled by the oracle; then, "
-            "of its failed episodes, those in which the classifier fires at any frame. Frames are as "
-            "frequent as they come, unlike those of the balanced set above."
+            "of its failed episodes, those in which the judge fires at any frame. Frames are as frequent "
+            "as they come, unlike those of the balanced set above. The classifier learned from labelled "
+            "attempts; the readout asks the oracle's rule of the scene that a network reads off the features."
         ),
     ]
     for name, table in diagnoses.detections.items():
-        rows = detection_rows(table)
-        parts += [heading(world_model_title(name)), plain_html(rows, numeric=list(rows.columns[1:]))]
+        for judge, found in table.groupby("judge"):
+            deciding = ", which decides" if found["decides"].all() else ""
+            rows = detection_rows(found)
+            title = f"{world_model_title(name)}: {judge}{deciding}"
+            parts += [heading(title), plain_html(rows, numeric=list(rows.columns[1:]))]
     return parts

@@ -1,6 +1,7 @@
 """The contrastive reward classifier on features."""
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -45,6 +46,16 @@ class RewardClassifier(nn.Module):
         self.head = nn.Sequential(
             nn.Linear(config.embed_dim, config.head_hidden), nn.ReLU(), nn.Linear(config.head_hidden, 2)
         )
+
+    @property
+    def sees_start(self) -> bool:
+        """Whether its input holds the feature of the episode's first frame as well."""
+        return self.config.sees_start
+
+    @property
+    def page(self) -> dict[str, Any]:
+        """Plain values that tell this classifier from another with the same weights."""
+        return {"classifier": config_to_dict(self.config)}
 
     def inputs(
         self, feat: Float[Tensor, "*B F"], start_feat: Float[Tensor, "*#B F"]

@@ -34,6 +34,32 @@ class ClassifierConfig:
 
 
 @config
+class ReadoutConfig:
+    """The network that reads the scene off features; nothing of it is published."""
+
+    hidden: tuple[int, ...] = Field(min_length=1)
+    """Widths of its hidden layers."""
+    length_unit: float = Field(gt=0)
+    """Metres of error that weigh as much as an undecided light; the unit of openings inside."""
+    standardize_floor: float = Field(default=0.05, gt=0)
+    """Smallest deviation of an input that is divided by."""
+
+
+@config
+class ReadoutTrainingConfig:
+    """Training of one readout, for all tasks."""
+
+    optimizer: OptimizerConfig
+    """Nothing is published."""
+    steps: int = Field(gt=0)
+    """Gradient steps."""
+    batch: int = Field(gt=0)
+    """Frames of play per gradient step."""
+    hold_back: int = Field(gt=1)
+    """Of so many episodes one is left out of training, to judge the readout by."""
+
+
+@config
 class RewardTrainingConfig:
     """Training of one classifier."""
 

@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from wam.reward.classifier import RewardClassifier
+from wam.reward.judge import Judge
 from wam.rl.decision_env import DecisionEnv
 from wam.rl.sight import ImaginedSight, features_alone
 from wam.world_model.state import RSSMState
@@ -21,12 +21,12 @@ class ImaginationModel(Protocol):
 class ImaginedEnv(DecisionEnv):
     """Environments side by side in the frozen world model.
 
-    A task is solved where the classifier sees success. A classifier that judges by the change since the start
-    is shown the start of the running episode as well.
+    A task is solved where the judge sees success. A judge that goes by the change since the start is shown
+    the start of the running episode as well.
 
     Args:
         world_model: Rolls the prior; never changed.
-        classifier: Judges features; never changed.
+        judge: Judges features; never changed.
         start_states: States to start from, ``(N, ...)``.
         num_envs: Environments side by side.
         imagine_steps: Environment steps until truncation, a multiple of ``act_steps``.
@@ -35,17 +35,17 @@ class ImaginedEnv(DecisionEnv):
         reward_steps: Score every step of a chunk, or only the "last" (docs/published.md, fault B17).
         binarize_gripper: Send the gripper's sign, as the simulator does; False is fault B9.
         clip_action: Clip actions to [-1, 1], as evaluation does.
-        sight: Makes what is shown out of features, which alone the classifier judges.
+        sight: Makes what is shown out of features, which alone are judged.
 
     Raises:
         ValueError: If ``imagine_steps`` is no multiple of ``act_steps``, there is no start state, or the
-            classifier judges features of another width.
+            judge is of features of another width.
     """
 
     def __init__(
         self,
         world_model: ImaginationModel,
-        classifier: RewardClassifier,
+        judge: Judge,
         start_states: RSSMState,
         *,
         num_envs: int,
@@ -67,13 +67,13 @@ class ImaginedEnv(DecisionEnv):
             generator=generator,
             device=start_states.deter.device,
         )
-        if classifier.feat_dim != feat_dim:
+        if judge.feat_dim != feat_dim:
             raise ValueError(
-                f"the classifier judges features {classifier.feat_dim} wide, those of the start states are "
+                f"the judge of success is of features {judge.feat_dim} wide, those of the start states are "
                 f"{feat_dim} wide; take both from one world model"
             )
         self.world_model = world_model
-        self.classifier = classifier
+        self.judge = judge
         self.start_states = start_states
         self.reward_steps = reward_steps
         self.binarize_gripper = binarize_gripper
@@ -90,8 +90,8 @@ class ImaginedEnv(DecisionEnv):
     def _execute(self, actions: Tensor) -> tuple[Tensor, Tensor]:
         feats = self._imagine(self._sent(actions))
         scored = feats if self.reward_steps == "every" else feats[:, -1:]
-        judged = self.classifier.inputs(scored, self._start_feat[:, None])
-        return self.sight(feats[:, -1]), self.classifier.predict(judged).any(1)
+        judged = self.judge.inputs(scored, self._start_feat[:, None])
+        return self.sight(feats[:, -1]), self.judge.predict(judged).any(1)
 
     def _imagine(self, actions: Tensor) -> Tensor:
         """Features after each action, ``(n, act_steps, F)``; moves the state on."""

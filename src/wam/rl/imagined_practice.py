@@ -2,9 +2,8 @@
 
 from torch import nn
 
-from wam.contracts import config_to_dict
 from wam.policy.config import Sees
-from wam.reward.classifier import RewardClassifier
+from wam.reward.judge import Judge
 from wam.rl.config import PPOConfig
 from wam.rl.imagined_env import ImaginationModel, ImaginedEnv
 from wam.rl.practice import Identity, named_weights
@@ -20,7 +19,7 @@ class Imagination:
 
     Args:
         world_model: Rolls the prior.
-        classifier: Judges.
+        judge: Decides where a task is solved.
         start_states: Latent states of random scenes, ``(N, ...)``; never of held-out starts.
         sees: What the policy sees.
 
@@ -33,12 +32,12 @@ class Imagination:
     def __init__(
         self,
         world_model: ImaginationModel,
-        classifier: RewardClassifier,
+        judge: Judge,
         start_states: RSSMState,
         sees: Sees,
     ) -> None:
         self._sight = imagined_sight(sees, world_model)
-        self._world_model, self._classifier, self._start_states = world_model, classifier, start_states
+        self._world_model, self._judge, self._start_states = world_model, judge, start_states
         self._prior = frozen_prior(world_model) if isinstance(world_model, WorldModel) else world_model
 
     def environment(self, config: PPOConfig, act_steps: int, *, seed: int, iteration: int) -> ImaginedEnv:
@@ -46,7 +45,7 @@ class Imagination:
         device = self._start_states.deter.device
         return ImaginedEnv(
             self._prior,
-            self._classifier,
+            self._judge,
             self._start_states,
             num_envs=config.envs,
             imagine_steps=config.imagine_steps,
@@ -61,7 +60,7 @@ class Imagination:
     def identity(self) -> Identity:
         """See ``Practice``."""
         weights = {"start/deter": self._start_states.deter, "start/stoch": self._start_states.stoch}
-        weights |= named_weights("classifier", self._classifier)
+        weights |= named_weights("judge", self._judge)
         if isinstance(self._world_model, nn.Module):
             weights |= named_weights("world_model", self._world_model)
-        return Identity(weights, {"classifier": config_to_dict(self._classifier.config)})
+        return Identity(weights, self._judge.page)

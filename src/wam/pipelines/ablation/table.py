@@ -19,6 +19,8 @@ OTHER_PAGES: Final = (
     "rewards",
     "classifier",
     "classifier_training",
+    "readout",
+    "readout_training",
     "calibration",
     "ppo",
 )

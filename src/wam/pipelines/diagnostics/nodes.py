@@ -29,7 +29,7 @@ from wam.evaluation.pools import borrowed_pool
 from wam.pipelines.history import Metrics
 from wam.pipelines.pages import ComputeConfig, EvaluationConfig, FeaturesConfig, RewardsConfig, TaskRow
 from wam.policy.diffusion import DiffusionPolicy
-from wam.reward.classifier import RewardClassifier
+from wam.reward.judge import JUDGES, Judge, judge_of
 from wam.rl.config import PPOConfig
 from wam.sim.config import SimConfig
 from wam.tasks.selection import starts_from_table
@@ -108,6 +108,7 @@ def calibrate_policy(
     world_model: Checkpoint,
     cloned_policy: Checkpoint,
     reward_classifier: Checkpoint,
+    scene_readout: Checkpoint,
     probes: Checkpoint,
     failure_episodes: Arrays,
     starts: pd.DataFrame,
@@ -120,18 +121,21 @@ def calibrate_policy(
     compute: ComputeConfig,
     seed: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, Metrics]:
-    """The cloned policy from selection starts, imagined and real; its classifier on three kinds of frames.
+    """The cloned policy from selection starts, imagined and real; judges of success on three kinds of frames.
 
-    Returns episodes, classifier quality, what probes miss on the policy's own frames, and final figures.
+    Returns episodes, quality of the judges, what probes miss on the policy's own frames, and final figures.
     """
     model = WorldModel.from_checkpoint(world_model).to(resolve_device(compute.device)).eval()
-    classifier = RewardClassifier.from_checkpoint(reward_classifier).eval()
+    judges: dict[str, Judge] = {
+        kind: judge_of(kind, task.name, classifier=reward_classifier, readout=scene_readout)
+        for kind in JUDGES
+    }
     read = LinearProbes.from_checkpoint(probes)
     attempts = _attempts(model, failure_episodes, task.name, rewards, seed)
-    found = judge_attempts(model, classifier, *attempts, task.name, seed=seed)
+    found = judge_attempts(model, judges, *attempts, task.name, seed=seed)
     if not _has_starts(starts, task.name):
         figures = {"stage": "diagnostics", "task": task.name}
-        return _nothing(ROW_COLUMNS), found, _nothing(PROBED_COLUMNS), figures
+        return _nothing(ROW_COLUMNS), _with_deciding(found, rewards), _nothing(PROBED_COLUMNS), figures
     trial = Trial(
         model,
         DiffusionPolicy.from_checkpoint(cloned_policy).to(model.device).eval(),
@@ -144,12 +148,17 @@ def calibrate_policy(
     )
     with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
         real = trial.roll_out(pool, linger_steps=config.linger_steps)
-    found = pd.concat([found, judge_policy_frames(classifier, real.frames, task.name)], ignore_index=True)
-    imagined = trial.imagine(real.first, classifier, ppo, repeats=config.imagined_repeats)
+    found = pd.concat([found, judge_policy_frames(judges, real.frames, task.name)], ignore_index=True)
+    found = _with_deciding(found, rewards)
+    imagined = trial.imagine(real.first, judges[rewards.judge], ppo, repeats=config.imagined_repeats)
     probed = solved_by_probes(read, imagined, trial.starts, task.name)
     rows = episode_rows(imagined, probed, real.outcome, task.name)
     missed = missed_on_policy_frames(read, real.frames, trial.starts, task.name)
     return rows, found, missed, _figures(rows, found, task.name)
+
+
+def _with_deciding(found: pd.DataFrame, rewards: RewardsConfig) -> pd.DataFrame:
+    return found.assign(decides=found["judge"] == rewards.judge)
 
 
 def _has_starts(starts: pd.DataFrame, task: str) -> bool:
@@ -184,9 +193,9 @@ def _figures(rows: pd.DataFrame, found: pd.DataFrame, task: str) -> Metrics:
     names = ("real", "imagined", "probed", "gap", "low", "high")
     figures = {f"calibration_{name}": float(line[name]) for name in names}
     for _, row in found.iterrows():
+        prefix = row["frames_of"] if row["decides"] else f"{row['judge']}_{row['frames_of']}"
         figures |= {
-            f"{row['frames_of']}_{name}": float(row[name])
-            for name in ("precision", "recall", "failed_believed")
+            f"{prefix}_{name}": float(row[name]) for name in ("precision", "recall", "failed_believed")
         }
     kept = {name: None if np.isnan(value) else value for name, value in figures.items()}
     return {"stage": "diagnostics", "task": task, **kept}

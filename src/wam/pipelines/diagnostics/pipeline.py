@@ -41,6 +41,7 @@ def _calibration_nodes() -> Pipeline:
                     "world_model",
                     "cloned_policy",
                     "reward_classifier",
+                    "scene_readout",
                     "probes",
                     *_SHARED,
                     "params:task",
@@ -93,7 +94,7 @@ def create_pipeline(conditions: Sequence[str] = WORLD_MODELS) -> Pipeline:
         _calibration_nodes,
         conditions,
         shared=_SHARED,
-        of_condition=["world_model", "probes"],
+        of_condition=["world_model", "scene_readout", "probes"],
         parameters=_PAGES,
     )
     return probes + calibration + sum((_gathered(name) for name in conditions), Pipeline([]))

@@ -18,11 +18,17 @@ from wam.evaluation.pools import borrowed_pool
 from wam.evaluation.rollout import make_evaluator
 from wam.parallel.progress import progress
 from wam.pipelines.history import Metrics, curves
-from wam.pipelines.pages import ComputeConfig, EvaluationConfig, ImaginationStartsConfig, TaskRow
+from wam.pipelines.pages import (
+    ComputeConfig,
+    EvaluationConfig,
+    ImaginationStartsConfig,
+    RewardsConfig,
+    TaskRow,
+)
 from wam.policy.diffusion import DiffusionPolicy
 from wam.policy.fine_tuned import FineTunedPolicy
 from wam.policy.load import behavior_digest
-from wam.reward.classifier import RewardClassifier
+from wam.reward.judge import judge_of
 from wam.rl.config import PPOConfig
 from wam.rl.finetune import Evaluator, finetune
 from wam.rl.frame_filter import first_state
@@ -85,6 +91,7 @@ def finetune_policy(
     world_model: Checkpoint,
     cloned_policy: Checkpoint,
     reward_classifier: Checkpoint,
+    scene_readout: Checkpoint,
     imagination_starts: Arrays,
     starts: pd.DataFrame,
     calibration: pd.DataFrame,
@@ -92,6 +99,7 @@ def finetune_policy(
     gate: CalibrationConfig,
     config: PPOConfig,
     evaluation: EvaluationConfig,
+    rewards: RewardsConfig,
     simulator: SimConfig,
     compute: ComputeConfig,
     seed: int,
@@ -103,6 +111,7 @@ def finetune_policy(
     device = resolve_device(compute.device)
     model = WorldModel.from_checkpoint(world_model).to(device).eval().requires_grad_(requires_grad=False)
     policy = DiffusionPolicy.from_checkpoint(cloned_policy).to(device)
+    judge = judge_of(rewards.judge, task.name, classifier=reward_classifier, readout=scene_readout)
     with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
         in_simulator = checkpoint_evaluator(
             pool, starts, task.name, model, policy.config.act_steps, evaluation, seed
@@ -111,7 +120,7 @@ def finetune_policy(
             in_simulator = with_known_result(in_simulator, policy, calibration)
         practice = Imagination(
             model,
-            RewardClassifier.from_checkpoint(reward_classifier).to(device).eval(),
+            judge.to(device),
             encode_starts(model, imagination_starts, task.name, evaluation.start_repeats, seed),
             policy.sees,
         )
@@ -179,7 +188,7 @@ def heed(calibration: pd.DataFrame, gate: CalibrationConfig, task: str) -> dict[
     reason = doubt(line["gap"], line["low"], line["high"], gate.max_gap)
     if reason and gate.beyond == "stop":
         raise UncalibratedError(
-            f"PPO of {task}: {reason}. Improve world model or classifier (the report's section on why a "
+            f"PPO of {task}: {reason}. Improve world model or judge (the report's section on why a "
             "policy fails says which), raise calibration.max_gap, or set calibration.beyond to warn"
         )
     if reason:

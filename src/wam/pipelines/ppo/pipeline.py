@@ -8,7 +8,7 @@ from wam.pipelines.grid import WORLD_MODELS, cells, is_world_model
 from wam.pipelines.ppo.nodes import finetune_policy, render_imagination_starts
 from wam.training.companion import apart
 
-_PAGES = ["calibration", "ppo", "evaluation", "simulator", "compute", "seed"]
+_PAGES = ["calibration", "ppo", "evaluation", "rewards", "simulator", "compute", "seed"]
 
 
 def _shared_nodes() -> Pipeline:
@@ -34,6 +34,7 @@ def _nodes() -> Pipeline:
                     "world_model",
                     "cloned_policy",
                     "reward_classifier",
+                    "scene_readout",
                     "imagination_starts",
                     "starts",
                     "calibration",
@@ -59,6 +60,6 @@ def create_pipeline(conditions: Sequence[str] = WORLD_MODELS) -> Pipeline:
         _nodes,
         seeing,
         shared=["imagination_starts", "starts", "work_dir"],
-        of_condition=["world_model"],
+        of_condition=["world_model", "scene_readout"],
         parameters=_PAGES,
     )

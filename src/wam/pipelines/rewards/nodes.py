@@ -1,4 +1,4 @@
-"""Success labels, near misses, and the classifiers trained on both."""
+"""Success labels, near misses, the classifiers trained on both, and what features say of the scene."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,8 +21,14 @@ from wam.pipelines.history import Metrics
 from wam.pipelines.pages import ComputeConfig, RewardsConfig, TaskRow
 from wam.pipelines.rewards.sets import Draw, RewardSets, TaskFrames, proprio_sets, world_model_sets
 from wam.reward.classifier import RewardClassifier
-from wam.reward.config import ClassifierConfig, RewardTrainingConfig
+from wam.reward.config import (
+    ClassifierConfig,
+    ReadoutConfig,
+    ReadoutTrainingConfig,
+    RewardTrainingConfig,
+)
 from wam.reward.metrics import precision_recall
+from wam.reward.readout_training import train_readout
 from wam.reward.train import train_classifier
 from wam.sim.config import SimConfig
 from wam.training.checkpoint import Checkpoint
@@ -52,6 +58,31 @@ def label_experts(
 def record_near_misses(simulator: SimConfig, config: NearMissConfig, compute: ComputeConfig) -> ArrayBlocks:
     """Rendered near misses beside successes, to train on and to judge by."""
     return ArrayBlocks(record_attempts(simulator, config, workers=compute.processes))
+
+
+def train_scene_readout(
+    play_features: Arrays,
+    training_episodes: EpisodeStore,
+    readout: ReadoutConfig,
+    training: ReadoutTrainingConfig,
+    compute: ComputeConfig,
+    seed: int,
+) -> tuple[Checkpoint, Metrics]:
+    """What a world model's features say of the scene; returns weights and errors on episodes held back."""
+    episodes = training_episodes.load(images=False)
+    rows = episodes.row_of(play_features["frame_id"])
+    held_back = episodes.episode_of(rows) % training.hold_back == training.hold_back - 1
+    trained, errors = train_readout(
+        play_features["feat"],
+        episodes.scene_state[rows],
+        held_back,
+        readout,
+        training,
+        seed=seed,
+        device=resolve_device(compute.device),
+        stop_after=compute.stop_after,
+    )
+    return trained.to_checkpoint(), {"stage": "rewards", **errors}
 
 
 def train_reward_classifier(

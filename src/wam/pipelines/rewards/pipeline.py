@@ -4,16 +4,18 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
-from wam.pipelines.grid import PROPRIO, WORLD_MODELS, cells, is_world_model
+from wam.pipelines.grid import PROPRIO, WORLD_MODELS, cells, is_world_model, of_each
 from wam.pipelines.rewards.nodes import (
     label_experts,
     record_near_misses,
     train_proprio_classifier,
     train_reward_classifier,
+    train_scene_readout,
 )
 from wam.training.companion import apart
 
 _PAGES = ["rewards", "classifier", "classifier_training", "compute", "seed"]
+_READOUT_PAGES = ["readout", "readout_training", "compute", "seed"]
 _SHARED = ["training_episodes", "expert_labels", "failure_episodes"]
 
 
@@ -40,6 +42,19 @@ def _shared_nodes() -> Pipeline:
             ),
         ],
         tags=["rewards"],
+    )
+
+
+def _readout_nodes() -> Pipeline:
+    return Pipeline(
+        [
+            Node(
+                apart(train_scene_readout),
+                ["play_features", "training_episodes", *[f"params:{page}" for page in _READOUT_PAGES]],
+                ["scene_readout", "readout_metrics"],
+                name="train_scene_readout",
+            )
+        ]
     )
 
 
@@ -83,7 +98,7 @@ def _proprio_nodes() -> Pipeline:
 
 
 def create_pipeline(conditions: Sequence[str] = (*WORLD_MODELS, PROPRIO)) -> Pipeline:
-    """Labels and near misses once; a classifier per world model and task; a blind one to compare with.
+    """Labels and near misses once; a readout per world model, a classifier per cell; a blind one beside them.
 
     Args:
         conditions: World models, and ``proprio`` for the blind classifier.
@@ -92,6 +107,7 @@ def create_pipeline(conditions: Sequence[str] = (*WORLD_MODELS, PROPRIO)) -> Pip
     blind = [name for name in conditions if name == PROPRIO]
     return (
         _shared_nodes()
+        + of_each(_readout_nodes, seeing, shared=["training_episodes"], parameters=_READOUT_PAGES)
         + cells(
             _nodes,
             seeing,

@@ -1,0 +1,135 @@
+"""Success read off the scene: decode joints and lights from features, then ask the oracle's own rule.
+
+A classifier learns success from frames of attempts, and mistakes a hand in the right place for a deed. Play
+shows every state of the table beside every pose of the hand, and its scene states are recorded, so a network
+that tells the state has no such short cut (docs/learning.md). Not part of the published method.
+"""
+
+import itertools
+from typing import Any, Final
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from wam.contracts import LossOutput, config_from_dict, config_to_dict
+from wam.nn.standardizer import Standardizer
+from wam.reward.config import ReadoutConfig
+from wam.reward.inputs import with_start
+from wam.tasks.table import LIGHT_ON, TASKS, Task
+from wam.training.checkpoint import Checkpoint
+
+KIND: Final = "scene_readout"
+QUANTITIES: Final = tuple(sorted({task.quantity for task in TASKS.values()}))
+"""Indices in the scene state that tasks turn on: slider, drawer, bulb, LED."""
+_LIGHTS: Final = {task.quantity for task in TASKS.values() if task.is_light}
+_IS_LIGHT: Final = [index in _LIGHTS for index in QUANTITIES]
+_IS_JOINT: Final = [index not in _LIGHTS for index in QUANTITIES]
+
+
+class SceneReadout(nn.Module):
+    """The state of slider, drawer, bulb and LED from one feature of a world model.
+
+    Args:
+        feat_dim: F, width of a feature.
+        config: Sizes and the unit of lengths.
+    """
+
+    def __init__(self, feat_dim: int, config: ReadoutConfig) -> None:
+        super().__init__()
+        self.feat_dim = feat_dim
+        self.config = config
+        self.standardizer = Standardizer(feat_dim, config.standardize_floor)
+        widths = [feat_dim, *config.hidden]
+        layers: list[nn.Module] = []
+        for width, following in itertools.pairwise(widths):
+            layers += [nn.Linear(width, following), nn.ELU()]
+        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], len(QUANTITIES)))
+
+    def _raw(self, feat: Float[Tensor, "*B F"]) -> Float[Tensor, "*B Q"]:
+        """Joints in units of ``length_unit``, log odds of lights."""
+        raw: Tensor = self.layers(self.standardizer(feat))
+        return raw
+
+    def read(self, feat: Float[Tensor, "*B F"]) -> Float[Tensor, "*B Q"]:
+        """The quantities of ``QUANTITIES``: openings in m, probabilities that lights are on."""
+        raw = self._raw(feat)
+        is_light = torch.tensor(_IS_LIGHT, device=raw.device)
+        return torch.where(is_light, raw.sigmoid(), raw * self.config.length_unit)
+
+    def loss(self, feat: Float[Tensor, "B F"], scene: Float[Tensor, "B Q"]) -> LossOutput:
+        """Mean squared error of joints, in squares of ``length_unit``, plus cross-entropy of lights.
+
+        Args:
+            feat: Features of recorded frames.
+            scene: ``QUANTITIES`` of their scene states.
+        """
+        raw = self._raw(feat)
+        joints = raw[:, _IS_JOINT] - scene[:, _IS_JOINT] / self.config.length_unit
+        on = (scene[:, _IS_LIGHT] > LIGHT_ON).to(raw.dtype)
+        squared = joints.square().mean()
+        cross_entropy = nn.functional.binary_cross_entropy_with_logits(raw[:, _IS_LIGHT], on)
+        metrics = {"joints": squared.detach(), "lights": cross_entropy.detach()}
+        return LossOutput(squared + cross_entropy, metrics)
+
+    def to_checkpoint(self) -> Checkpoint:
+        """Weights, statistics and configuration; kind ``scene_readout``."""
+        weights = {name: value.detach().clone() for name, value in self.state_dict().items()}
+        page = {"feat_dim": self.feat_dim, "readout": config_to_dict(self.config)}
+        return Checkpoint(kind=KIND, weights=weights, config=page)
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint) -> "SceneReadout":
+        """Rebuild a readout.
+
+        Raises:
+            ValueError: If the checkpoint is of another kind.
+        """
+        checkpoint.expect(KIND)
+        page = config_from_dict(ReadoutConfig, checkpoint.config["readout"])
+        readout = cls(int(checkpoint.config["feat_dim"]), page)
+        readout.load_state_dict(checkpoint.weights)
+        return readout
+
+
+class ReadoutJudge(nn.Module):
+    """Judges one task as the oracle does, by the scene that is read off features.
+
+    A joint has to move by the task's distance between both readings, so that a constant error cancels. A
+    light has to be as wanted now: every start is one from which the task is possible.
+
+    Args:
+        readout: Of the world model whose features are judged.
+        task: Whose rule.
+    """
+
+    sees_start = True
+
+    def __init__(self, readout: SceneReadout, task: Task) -> None:
+        super().__init__()
+        self.readout = readout
+        self.feat_dim = readout.feat_dim
+        self._task = task
+        self._place = QUANTITIES.index(task.quantity)
+
+    @property
+    def page(self) -> dict[str, Any]:
+        """Plain values that tell this judge from another with the same weights."""
+        return {"readout": config_to_dict(self.readout.config), "task": self._task.name}
+
+    def inputs(
+        self, feat: Float[Tensor, "*B F"], start_feat: Float[Tensor, "*#B F"]
+    ) -> Float[Tensor, "*B F2"]:
+        """What it is shown of features: each beside its episode's start; see ``reward.inputs``."""
+        return with_start(feat, start_feat)
+
+    @torch.no_grad()
+    def predict(self, feat: Float[Tensor, "*B F2"]) -> Bool[Tensor, "*B"]:
+        """Decision for each input."""
+        end, start = feat[..., : self.feat_dim], feat[..., self.feat_dim :]
+        after = self.readout.read(end)[..., self._place]
+        sign = 1.0 if self._task.delta > 0 else -1.0
+        if self._task.is_light:
+            return sign * after > sign * LIGHT_ON
+        before = self.readout.read(start)[..., self._place]
+        return sign * (after - before) > abs(self._task.delta)
