@@ -28,9 +28,11 @@ from wam.reward.config import (
     RewardTrainingConfig,
 )
 from wam.reward.metrics import precision_recall
+from wam.reward.readout import ReadoutJudge, SceneReadout
 from wam.reward.readout_training import train_readout
 from wam.reward.train import train_classifier
 from wam.sim.config import SimConfig
+from wam.tasks.table import task as task_called
 from wam.training.checkpoint import Checkpoint
 from wam.training.device import resolve_device
 from wam.world_model.model import WorldModel
@@ -87,6 +89,7 @@ def train_scene_readout(
 
 def train_reward_classifier(
     world_model: Checkpoint,
+    scene_readout: Checkpoint,
     play_features: Arrays,
     expert_features: Arrays,
     training_episodes: EpisodeStore,
@@ -99,7 +102,7 @@ def train_reward_classifier(
     compute: ComputeConfig,
     seed: int,
 ) -> tuple[Checkpoint, Metrics]:
-    """A classifier on features; returns its weights and its quality on held-out attempts."""
+    """A classifier on features; returns its weights, and the quality of both judges on held-out attempts."""
     model = WorldModel.from_checkpoint(world_model).to(resolve_device(compute.device)).eval()
     frames = TaskFrames.read(expert_features, expert_labels, failure_episodes, task.name)
     draw = Draw(negatives=config.negatives, balance=config.balance, seed=seed)
@@ -107,7 +110,9 @@ def train_reward_classifier(
     play = play_frames(training_episodes, config, task.name, seed, lambda rows: np.asarray(feat.oindex[rows]))
     sets = world_model_sets(model, frames, draw, start_repeats=config.start_repeats, play=play)
     trained = _train(sets, classifier, training, compute, seed, task.name)
-    return trained.to_checkpoint(), quality(trained, sets, task.name)
+    readout = ReadoutJudge(SceneReadout.from_checkpoint(scene_readout), task_called(task.name)).eval()
+    found = quality(trained, sets, task.name) | readout_found(readout, sets)
+    return trained.to_checkpoint(), found
 
 
 def train_proprio_classifier(
@@ -165,6 +170,14 @@ def _train(
         description=f"reward classifier {task}",
     )
     return trained
+
+
+def readout_found(readout: ReadoutJudge, sets: RewardSets) -> Metrics:
+    """Precision and recall of the other judge on the same held-out set."""
+    held_out = sets.held_out.frames
+    predicted = readout.predict(torch.from_numpy(held_out.inputs(sees_start=True))).numpy()
+    counts = precision_recall(held_out.label, predicted)
+    return {"readout_precision": counts.precision, "readout_recall": counts.recall}
 
 
 def quality(classifier: RewardClassifier, sets: RewardSets, task: str) -> Metrics:

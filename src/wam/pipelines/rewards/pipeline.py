@@ -65,6 +65,7 @@ def _nodes() -> Pipeline:
                 apart(train_reward_classifier),
                 [
                     "world_model",
+                    "scene_readout",
                     "play_features",
                     "expert_features",
                     *_SHARED,
@@ -112,7 +113,7 @@ def create_pipeline(conditions: Sequence[str] = (*WORLD_MODELS, PROPRIO)) -> Pip
             _nodes,
             seeing,
             shared=_SHARED,
-            of_condition=["world_model", "play_features", "expert_features"],
+            of_condition=["world_model", "scene_readout", "play_features", "expert_features"],
             parameters=_PAGES,
         )
         + cells(
