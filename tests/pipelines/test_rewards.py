@@ -13,11 +13,12 @@ from wam.demonstrations.failures import KINDS, ROLES
 from wam.demonstrations.play_pairs import PLAY
 from wam.demonstrations.reward_sets import IMAGINED, REAL, RewardSet
 from wam.episodes.statistics import ProprioStatistics
-from wam.pipelines.rewards.nodes import quality
+from wam.pipelines.rewards.nodes import quality, readout_found
 from wam.pipelines.rewards.sets import Draw, RewardSets, TaskFrames, proprio_sets, world_model_sets
 from wam.reward.classifier import RewardClassifier
-from wam.reward.config import ClassifierConfig
-from wam.tasks.table import DRAWER, TASK_NAMES
+from wam.reward.config import ClassifierConfig, ReadoutConfig
+from wam.reward.readout import ReadoutJudge, SceneReadout
+from wam.tasks.table import DRAWER, TASK_NAMES, TASKS
 from wam.world_model.model import WorldModel
 
 FRAMES = 8
@@ -162,3 +163,17 @@ def test_nothing_is_undecidable_for_a_classifier_that_sees_the_start(
     assert row["decidable_recall"] == 1.0
     assert row["false_positive_rate_redundant"] == 1.0
     assert (negatives & (frames.kind == "redundant")).any()
+
+
+def test_both_judges_are_judged_on_the_same_attempts(seeing: RewardSets, model: WorldModel) -> None:
+    readout = SceneReadout(model.feat_dim, ReadoutConfig(hidden=(4,), length_unit=0.05))
+    with torch.no_grad():
+        for parameter in readout.parameters():
+            parameter.zero_()
+    label = seeing.held_out.frames.label
+    nothing_moves = readout_found(ReadoutJudge(readout, TASKS["open_drawer"]), seeing)
+    assert nothing_moves == {"readout_precision": None, "readout_recall": 0.0}
+    with torch.no_grad():
+        readout.layers[-1].bias += 5.0  # every light is on
+    always = readout_found(ReadoutJudge(readout, TASKS["turn_on_led"]), seeing)
+    assert always == {"readout_precision": pytest.approx(label.mean()), "readout_recall": 1.0}

@@ -175,7 +175,9 @@ def _rewards(results: Results) -> Section:
             paragraph(
                 "Precision and recall on held-out attempts: every success is paired with a failure at a like "
                 "arm pose (a stroke stopped short, a press beside, the motion made where the goal is already "
-                "reached). The proprio-only classifier shows how much the arm's pose gives away. "
+                "reached). The readout asks the oracle's rule of the scene that a network reads off the "
+                "features, the classifier learned from such attempts. The proprio-only one shows how much the "
+                "arm's pose gives away. "
                 "In brackets: without the failures that a classifier of one frame cannot tell apart."
             ),
             plain_html(reward_rows(results.rewards)) if len(results.rewards) else note("None is trained."),
@@ -184,19 +186,35 @@ def _rewards(results: Results) -> Section:
 
 
 def reward_rows(rewards: pd.DataFrame) -> pd.DataFrame:
-    """Precision and recall by task, one pair of columns a condition; decidable frames alone in brackets."""
-    table = pd.DataFrame({"task": [task_title(task) for task in TASK_NAMES]})
+    """Precision / recall by task, a column for each condition and judge; decidable frames alone in brackets.
+
+    Args:
+        rewards: Columns condition, task, precision, recall; those of decidable frames (``decidable_...``) and
+            of the readout (``readout_...``) where there are any.
+    """
+    table = pd.DataFrame({"task": [*(task_title(task) for task in TASK_NAMES), "mean"]})
     for condition in dict.fromkeys(rewards["condition"]):
-        columns = ["precision", "recall", "decidable_precision", "decidable_recall"]
         rows = rewards[rewards["condition"] == condition].set_index("task").reindex(TASK_NAMES)
-        rows = rows.reindex(columns=columns).astype(float)
-        title = "proprio-only" if condition == "proprio" else world_model_title(condition)
-        for name in ("precision", "recall"):
-            pairs = zip(rows[name].tolist(), rows[f"decidable_{name}"].tolist(), strict=True)
-            table[f"{title} {name}"] = [
-                f"{_two_digits(value)} ({_two_digits(only)})" for value, only in pairs
-            ]
+        seeing = condition != "proprio"
+        title = world_model_title(condition) if seeing else "proprio-only"
+        table[f"{title} classifier"] = [
+            f"{seen} ({decidable})"
+            for seen, decidable in zip(_pairs(rows, ""), _pairs(rows, "decidable_"), strict=True)
+        ]
+        if seeing and "readout_precision" in rows:
+            table[f"{title} readout"] = _pairs(rows, "readout_")
     return table
+
+
+def _pairs(rows: pd.DataFrame, prefix: str) -> list[str]:
+    """Precision / recall of every row, and of their means."""
+    columns = [f"{prefix}precision", f"{prefix}recall"]
+    figures = rows.reindex(columns=columns).astype(float)
+    means = figures.mean().to_frame().T
+    return [
+        f"{_two_digits(precision)} / {_two_digits(recall)}"
+        for precision, recall in pd.concat([figures, means]).itertuples(index=False)
+    ]
 
 
 def _two_digits(value: float) -> str:
