@@ -43,14 +43,14 @@ def test_kedro_finds_this_command() -> None:
     assert [param.name for param in run.params] == [param.name for param in kedro_run.params]
 
 
-@pytest.mark.parametrize("environment", ["base", "smoke"])
+@pytest.mark.parametrize("environment", ["base", "smoke", "workstation"])
 def test_two_nodes_at_once_by_default(options: Any, environment: str) -> None:
     seen = options("--env", environment)
     assert seen["runner"] == "wam.runner.ConcurrentRunner"
-    assert seen["runner_params"] == {"max_workers": 2, "companions": environment == "base"}
+    assert seen["runner_params"] == {"max_workers": 2, "companions": environment != "smoke"}
 
 
-@pytest.mark.parametrize("environment", ["workstation", "gpu", "paper", "test"])
+@pytest.mark.parametrize("environment", ["gpu", "paper", "test"])
 def test_one_after_another_where_the_environment_says_so(options: Any, environment: str) -> None:
     assert options("--env", environment)["runner"] is None
 

@@ -82,9 +82,10 @@ def test_each_cell_has_the_stages_nodes_under_its_own_name() -> None:
     assert all(TAG in node.tags for node in pipeline.nodes)
     plain = {node.short_name for node in pipeline.filter(tags=["wide-s1"]).nodes}
     assert {"train_world_model", "clone_policy", "evaluate_cloned", "compare_rows"} <= plain
-    assert not {"finetune_policy", "featurize_play", "evaluate_policies"} & plain
+    assert not {"finetune_policy", "featurize_play", "train_scene_readout", "evaluate_policies"} & plain
     refined = {node.short_name for node in pipeline.filter(tags=["refined"]).nodes}
-    assert {"finetune_policy", "train_reward_classifier", "evaluate_policies"} <= refined
+    needed = {"finetune_policy", "train_reward_classifier", "train_scene_readout", "evaluate_policies"}
+    assert needed <= refined
     cloning = next(node for node in pipeline.nodes if node.name == "wide-s1.open_drawer.clone_policy")
     assert {"params:ablation_cells.wide-s1.policy", "params:ablation_cells.wide-s1.seed"} <= set(
         cloning.inputs

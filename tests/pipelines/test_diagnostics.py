@@ -9,17 +9,26 @@ import torch
 
 from wam.diagnostics.calibration import IMAGINED, REAL, ROW_COLUMNS
 from wam.diagnostics.config import CalibrationConfig
+from wam.diagnostics.detection import COLUMNS, POLICY
 from wam.evaluation.success import success_table
 from wam.nn.linear_init import fan_in_uniform_
-from wam.pipelines.diagnostics.nodes import _has_starts, collect_calibration, collect_tables
+from wam.pipelines.diagnostics.nodes import (
+    _has_starts,
+    cell_figures,
+    collect_calibration,
+    collect_tables,
+    with_deciding,
+)
 from wam.pipelines.pages import ReportConfig
 from wam.pipelines.ppo.nodes import UncalibratedError, heed, with_known_result
 from wam.pipelines.reporting.nodes import diagnose
 from wam.policy.config import DiffusionConfig
 from wam.policy.diffusion import DiffusionPolicy
 from wam.policy.fine_tuned import FineTunedPolicy
+from wam.reward.judge import JUDGES, JudgeKind
 
 NOTHING = pd.DataFrame(columns=list(ROW_COLUMNS))
+SHARES = (("classifier", 0.25), ("readout", 0.75))
 
 
 def page(beyond: Literal["warn", "stop"] = "warn") -> CalibrationConfig:
@@ -51,6 +60,19 @@ def test_without_selection_starts_nothing_is_claimed() -> None:
     whole, summary = collect_calibration(page(), 0, NOTHING, NOTHING)
     assert whole.empty
     assert summary == {"stage": "diagnostics", "task": "all"}
+
+
+@pytest.mark.parametrize("deciding", JUDGES)
+def test_figures_of_the_judge_that_decides_have_plain_names(deciding: JudgeKind) -> None:
+    lines = [
+        ("open_drawer", judge, POLICY, 1, 1, share, 1.0, 0.0, 1, 1.0, 1, share) for judge, share in SHARES
+    ]
+    found = with_deciding(pd.DataFrame(lines, columns=list(COLUMNS)), deciding)
+    got = cell_figures(rows(6, 4), found, "open_drawer")
+    (other,) = set(JUDGES) - {deciding}
+    assert got["policy_precision"] == got["policy_failed_believed"] == dict(SHARES)[deciding]
+    assert got[f"{other}_policy_precision"] == dict(SHARES)[other]
+    assert f"{deciding}_policy_precision" not in got
 
 
 def test_held_out_starts_are_never_taken() -> None:

@@ -7,18 +7,25 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from toy_world import tiny_world_model
+import zarr
+from toy_world import tiny_world_model, toy_episodes
 
+from wam.datasets import Arrays
 from wam.demonstrations.failures import KINDS, ROLES
 from wam.demonstrations.play_pairs import PLAY
 from wam.demonstrations.reward_sets import IMAGINED, REAL, RewardSet
+from wam.episodes.loaded import Episodes
 from wam.episodes.statistics import ProprioStatistics
-from wam.pipelines.rewards.nodes import quality, readout_found
+from wam.pipelines.pages import ComputeConfig
+from wam.pipelines.rewards import nodes
+from wam.pipelines.rewards.nodes import quality, readout_quality_on
 from wam.pipelines.rewards.sets import Draw, RewardSets, TaskFrames, proprio_sets, world_model_sets
 from wam.reward.classifier import RewardClassifier
-from wam.reward.config import ClassifierConfig, ReadoutConfig
+from wam.reward.config import ClassifierConfig, ReadoutConfig, ReadoutTrainingConfig
 from wam.reward.readout import ReadoutJudge, SceneReadout
+from wam.reward.readout_training import train_readout
 from wam.tasks.table import DRAWER, TASK_NAMES, TASKS
+from wam.training.config import OptimizerConfig
 from wam.world_model.model import WorldModel
 
 FRAMES = 8
@@ -166,14 +173,51 @@ def test_nothing_is_undecidable_for_a_classifier_that_sees_the_start(
 
 
 def test_both_judges_are_judged_on_the_same_attempts(seeing: RewardSets, model: WorldModel) -> None:
-    readout = SceneReadout(model.feat_dim, ReadoutConfig(hidden=(4,), length_unit=0.05))
-    with torch.no_grad():
-        for parameter in readout.parameters():
-            parameter.zero_()
-    label = seeing.held_out.frames.label
-    nothing_moves = readout_found(ReadoutJudge(readout, TASKS["open_drawer"]), seeing)
-    assert nothing_moves == {"readout_precision": None, "readout_recall": 0.0}
-    with torch.no_grad():
-        readout.layers[-1].bias += 5.0  # every light is on
-    always = readout_found(ReadoutJudge(readout, TASKS["turn_on_led"]), seeing)
-    assert always == {"readout_precision": pytest.approx(label.mean()), "readout_recall": 1.0}
+    """Untrained: what it says is arbitrary, but says it of the same frames."""
+    torch.manual_seed(0)
+    judge = ReadoutJudge(
+        SceneReadout(model.feat_dim, ReadoutConfig(hidden=(4,), length_unit=1.0)), TASKS["open_drawer"]
+    )
+    frames = seeing.held_out.frames
+    said = judge.predict(torch.from_numpy(frames.inputs(sees_start=True))).numpy()
+    got = readout_quality_on(judge, seeing)
+    assert 0 < said.sum() < len(said)
+    assert got["readout_precision"] == pytest.approx(frames.label[said].mean())
+    assert got["readout_recall"] == pytest.approx(said[frames.label].mean())
+
+
+class _Store:
+    """Episodes as the catalog hands them out."""
+
+    def load(self, *, images: bool) -> Episodes:
+        assert not images
+        return toy_episodes((6, 7, 5, 8))
+
+
+def test_the_readout_meets_features_with_their_scenes_and_holds_back_episodes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    episodes = toy_episodes((6, 7, 5, 8))
+    order = np.random.default_rng(0).permutation(episodes.num_frames)
+    group = zarr.group()
+    group["frame_id"] = episodes.frame_id[order]
+    group["feat"] = episodes.scene_state[order].astype(np.float32)
+    seen = {}
+
+    def spy(feat, scene_state, held_back, *arguments, **options):
+        seen.update(feat=feat, scene=scene_state, held_back=held_back)
+        return train_readout(feat, scene_state, held_back, *arguments, **options)
+
+    monkeypatch.setattr(nodes, "train_readout", spy)
+    training = ReadoutTrainingConfig(
+        optimizer=OptimizerConfig(learning_rate=1e-3), steps=1, batch=4, max_frames=20, hold_back=2
+    )
+    page = ReadoutConfig(hidden=(4,), length_unit=0.05)
+    compute = ComputeConfig(device="cpu", workers=1)
+    checkpoint, errors = nodes.train_scene_readout(Arrays(group), _Store(), page, training, compute, seed=0)  # type: ignore[arg-type]
+    np.testing.assert_allclose(seen["feat"], seen["scene"], rtol=1e-6)
+    assert len(seen["feat"]) == 13  # every second frame: more than 20 there may not be
+    chosen = order[::2]
+    np.testing.assert_array_equal(seen["held_back"], episodes.episode_of(chosen) % 2 == 1)
+    assert checkpoint.kind == "scene_readout"
+    assert errors["task"] == "all"

@@ -8,7 +8,7 @@ from wam.reward.config import ReadoutConfig, ReadoutTrainingConfig
 from wam.reward.judge import JUDGES, judge_of
 from wam.reward.readout import QUANTITIES, ReadoutJudge, SceneReadout
 from wam.reward.readout_training import NAMES, train_readout
-from wam.tasks.predicates import is_feasible, succeeded
+from wam.tasks.predicates import succeeded
 from wam.tasks.table import DRAWER, LED, LIGHTBULB, SLIDER, TASK_NAMES, TASKS
 from wam.training.checkpoint import load_checkpoint, save_checkpoint
 from wam.training.config import OptimizerConfig
@@ -16,7 +16,7 @@ from wam.training.config import OptimizerConfig
 WIDTH = 12
 PAGE = ReadoutConfig(hidden=(32,), length_unit=0.05)
 TRAINING = ReadoutTrainingConfig(
-    optimizer=OptimizerConfig(learning_rate=1e-2), steps=300, batch=64, hold_back=5
+    optimizer=OptimizerConfig(learning_rate=1e-2), steps=300, batch=64, max_frames=1000, hold_back=5
 )
 
 
@@ -83,15 +83,13 @@ def test_the_judge_decides_as_the_oracle_does(trained, task: str) -> None:
     """Where nothing is close: the oracle is strict and the readout a centimetre off."""
     start, end = scenes(400, seed=4), scenes(400, seed=5)
     row = TASKS[task]
-    possible = is_feasible(row, start)
     clear = np.abs((end - start)[:, row.quantity] - row.delta) > 0.03
     clear |= row.is_light
-    rows = possible & clear
     judge = ReadoutJudge(trained[0], row)
     shown = judge.inputs(*(torch.from_numpy(features_of(scene)) for scene in (end, start)))
     want = succeeded(row, start, end)
-    assert 0 < want[rows].mean() < 1
-    np.testing.assert_array_equal(judge.predict(shown).numpy()[rows], want[rows])
+    assert 0 < want[clear].mean() < 1
+    np.testing.assert_array_equal(judge.predict(shown).numpy()[clear], want[clear])
 
 
 def test_one_start_serves_all_steps_of_an_episode(trained) -> None:

@@ -1,8 +1,8 @@
 """Does imagination promise what the simulator keeps? The same policy from the same starts in both.
 
-The starts are the selection starts, never held-out ones. Besides the classifier, which rewards PPO, linear
+The starts are the selection starts, never held-out ones. Besides the judge, which rewards PPO, linear
 probes read from the latent state whether an imagined episode solved the task. That tells two ways to be wrong
-apart: imagined minus probed is what the classifier sees though the state does not show it, probed minus real
+apart: imagined minus probed is what the judge sees though the state does not show it, probed minus real
 is what the dynamics complete by themselves.
 """
 
@@ -41,7 +41,7 @@ class ImaginedEpisodes:
 
     Attributes:
         start: ``(n,)`` long, start of each episode.
-        success: ``(n,)`` bool, whether the classifier was satisfied.
+        success: ``(n,)`` bool, whether the judge was satisfied.
         steps: ``(n,)`` int64, control steps to the end of the decision in which it was, or all of them.
         start_feat: ``(n, F)``, features that the episodes began with.
         final_feat: ``(n, F)``, features that they ended with.

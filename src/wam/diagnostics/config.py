@@ -65,7 +65,7 @@ class CalibrationConfig:
     """Imagined episodes from each selection start; the simulator runs one."""
     linger_steps: int = Field(ge=0)
     """Control steps that a real episode goes on after its first success, so that there are solved frames to
-    judge the classifier on. They count for nothing else."""
+    try the judges of success on. They count for nothing else."""
     max_gap: float = Field(gt=0, le=1)
     """Mean over tasks of the absolute difference between imagined and real success, as a share, up to which
     PPO in imagination may be trusted."""

@@ -163,23 +163,26 @@ def _predicted(judge: Judge, frames: RewardSet) -> NDArray[np.bool_]:
 
 
 def _row(
-    of: tuple[str, str, str],
+    source: tuple[str, str, str],
     label: NDArray[np.bool_],
     predicted: NDArray[np.bool_],
     episode: NDArray[np.int64],
 ) -> dict[str, Any]:
-    """One row of counts and rates of one task, judge and kind of frame; NaN where nothing is to divide by.
+    """One row of counts and rates of a task, judge and kind of frame; NaN for what there is none of.
 
     Of the episodes that the oracle calls solved at some frame, ``solved_noticed`` is the share in which the
     judge fires at any frame; of the others ``failed_believed``.
     """
+    task, judge, frames_of = source
     counts = precision_recall(label, predicted)
     table = pd.DataFrame({"episode": episode, "label": label, "predicted": predicted})
     ever = table.groupby("episode").max()
     solved, failed = ever[ever["label"]], ever[~ever["label"]]
     negatives = counts.false_positive + counts.true_negative
     return {
-        **dict(zip(COLUMNS, of, strict=False)),
+        "task": task,
+        "judge": judge,
+        "frames_of": frames_of,
         "positives": counts.true_positive + counts.false_negative,
         "negatives": negatives,
         "precision": _or_nan(counts.precision),

@@ -32,7 +32,7 @@ class Diagnoses:
         policy_probes: What the probes miss on frames that the policies came by.
         drifts: Scores along imagination.
         episodes: Imagined and real episodes of the cloned policies.
-        detections: Quality of the reward classifiers by kind of frame.
+        detections: Quality of the judges of success by kind of frame.
     """
 
     probes: Mapping[str, pd.DataFrame] = field(default_factory=dict)
@@ -57,7 +57,8 @@ def obstacle_table(world_model: str, diagnoses: Diagnoses, cells: Cells, max_gap
         max_gap: Share beyond which a gap, or belief in failures, is marked.
     """
     probes = diagnoses.probes.get(world_model)
-    found = diagnoses.detections.get(world_model)
+    judged = diagnoses.detections.get(world_model)
+    found = None if judged is None else judged[judged["decides"]]
     episodes = diagnoses.episodes.get(world_model)
     gaps = None if episodes is None else calibration_table(episodes).set_index("task")
     lines = []
@@ -85,9 +86,9 @@ def unknown(probes: pd.DataFrame, task: str) -> str:
 
 
 def _believed(found: pd.DataFrame | None, task: str, limit: float) -> str:
-    rows = None
-    if found is not None:
-        rows = found[found["decides"] & (found["task"] == task) & (found["frames_of"] == detection.POLICY)]
+    rows = (
+        None if found is None else found[(found["task"] == task) & (found["frames_of"] == detection.POLICY)]
+    )
     if rows is None or rows.empty or not int(rows["failed_episodes"].iloc[0]):
         return MISSING
     share, count = float(rows["failed_believed"].iloc[0]), int(rows["failed_episodes"].iloc[0])
@@ -178,7 +179,7 @@ def detection_rows(table: pd.DataFrame) -> pd.DataFrame:
                 if key in mine.index
                 else MISSING
             )
-        line["failures believed"] = _believed(table.assign(decides=True), task, 1.0)
+        line["failures believed"] = _believed(table, task, 1.0)
         lines.append(line)
     return pd.DataFrame(lines)
 

@@ -88,7 +88,7 @@ def plot_calibration(episodes: Mapping[str, pd.DataFrame], max_gap: float) -> st
                 "o",
                 color=color_of(world_model),
                 alpha=0.8,
-                label=f"{world_model_title(world_model)}, by the classifier",
+                label=f"{world_model_title(world_model)}, by the judge",
             )
             axes.plot(
                 100 * table["real"],

@@ -41,7 +41,7 @@ def diagnostics_html(diagnoses: Diagnoses, success: pd.DataFrame, *, max_gap: fl
     parts += _obstacles(diagnoses, cells_of(success), max_gap)
     parts += _knowledge(diagnoses)
     parts += _calibration(diagnoses, max_gap)
-    parts += _classifiers(diagnoses)
+    parts += _judges(diagnoses)
     return "".join(parts)
 
 
@@ -142,7 +142,7 @@ def _calibration(diagnoses: Diagnoses, max_gap: float) -> list[str]:
     return [*parts, figure(plot_solved_by_step(diagnoses.episodes), caption)]
 
 
-def _classifiers(diagnoses: Diagnoses) -> list[str]:
+def _judges(diagnoses: Diagnoses) -> list[str]:
     if not diagnoses.detections:
         return []
     parts = [

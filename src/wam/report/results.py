@@ -35,7 +35,7 @@ OPEN_LOOP, POLICIES = "open_loop", "policies"
 CAPTIONS: Mapping[str, str] = {
     SUCCESS: "Success from the held-out starts; 95 % intervals (Wilson per task, combined for the mean).",
     LEARNING: "Training of the world models: losses per step.",
-    IMAGINED: "While PPO runs: success that the classifier sees in imagination (dashed) beside success "
+    IMAGINED: "While PPO runs: success that the judge sees in imagination (dashed) beside success "
     "in the simulator from the {checkpoints_on} starts, mean over tasks. Where they part, imagination "
     "misleads.",
     OPEN_LOOP: "Prediction from one frame with recorded actions, held-out sequences: mean and one deviation.",
@@ -43,7 +43,7 @@ CAPTIONS: Mapping[str, str] = {
 }
 """Caption of each figure by its name; ``{checkpoints_on}`` names the starts that PPO was evaluated on."""
 IMAGINED_ALONE = (
-    "While PPO runs: success that the classifier sees in imagination, mean over tasks. PPO was not evaluated "
+    "While PPO runs: success that the judge sees in imagination, mean over tasks. PPO was not evaluated "
     "in the simulator meanwhile (evaluation.checkpoints_on: none), so the curves do not show where "
     "imagination misleads."
 )
@@ -66,7 +66,7 @@ class Results:
         rows: Evaluation rows, one an episode, of all policies.
         success: Table of ``evaluation.success.success_table``.
         quality: Generation quality of the world models: columns condition, name, value (``psnr_mean``, ...).
-        rewards: Classifier quality: columns condition, task, precision, recall and counts.
+        rewards: Quality of the judges of success: columns condition, task, precision, recall and counts.
         replay: Replay success by task: columns task, succeeded, segments, rate.
         figures: SVG text by name.
         diagnosis: Ready HTML of why policies fail (``report.diagnostics.diagnostics_html``).
@@ -170,7 +170,7 @@ def _imagination(results: Results) -> Section:
 
 def _rewards(results: Results) -> Section:
     return Section(
-        "Reward classifiers",
+        "Judges of success",
         [
             paragraph(
                 "Precision and recall on held-out attempts: every success is paired with a failure at a like "
@@ -178,7 +178,7 @@ def _rewards(results: Results) -> Section:
                 "reached). The readout asks the oracle's rule of the scene that a network reads off the "
                 "features, the classifier learned from such attempts. The proprio-only one shows how much "
                 "the arm's pose gives away. "
-                "In brackets: without the failures that a classifier of one frame cannot tell apart."
+                "In brackets, of classifiers: without the failures that one frame cannot tell apart."
             ),
             plain_html(reward_rows(results.rewards)) if len(results.rewards) else note("None is trained."),
         ],

@@ -1,1 +1,1 @@
-"""The success classifier: which frames, real or imagined, show a solved task."""
+"""Judges of success: which frames, real or imagined, show a solved task."""

@@ -1,4 +1,4 @@
-"""Configuration pages of the reward classifier and of its training."""
+"""Configuration pages of the judges of success and of their training."""
 
 from pydantic import Field, model_validator
 
@@ -55,6 +55,8 @@ class ReadoutTrainingConfig:
     """Gradient steps."""
     batch: int = Field(gt=0)
     """Frames of play per gradient step."""
+    max_frames: int = Field(gt=0)
+    """Frames of play, evenly spread, that are read from disk at most: their features are kept in memory."""
     hold_back: int = Field(gt=1)
     """Of so many episodes one is left out of training, to judge the readout by."""
 

@@ -1,4 +1,4 @@
-"""What a classifier is shown: one feature, or the feature beside the one its episode started with."""
+"""What a judge of success is shown: one feature, or the feature beside the one its episode started with."""
 
 import torch
 from jaxtyping import Float

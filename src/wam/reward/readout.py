@@ -23,8 +23,10 @@ KIND: Final = "scene_readout"
 QUANTITIES: Final = tuple(sorted({task.quantity for task in TASKS.values()}))
 """Indices in the scene state that tasks turn on: slider, drawer, bulb, LED."""
 _LIGHTS: Final = {task.quantity for task in TASKS.values() if task.is_light}
-_IS_LIGHT: Final = [index in _LIGHTS for index in QUANTITIES]
-_IS_JOINT: Final = [index not in _LIGHTS for index in QUANTITIES]
+IS_LIGHT: Final = tuple(index in _LIGHTS for index in QUANTITIES)
+"""Which of them are lights; the others are joints."""
+_LIGHT_COLUMNS: Final = list(IS_LIGHT)
+_JOINT_COLUMNS: Final = [not light for light in IS_LIGHT]
 
 
 class SceneReadout(nn.Module):
@@ -54,7 +56,7 @@ class SceneReadout(nn.Module):
     def read(self, feat: Float[Tensor, "*B F"]) -> Float[Tensor, "*B Q"]:
         """The quantities of ``QUANTITIES``: openings in m, probabilities that lights are on."""
         raw = self._raw(feat)
-        is_light = torch.tensor(_IS_LIGHT, device=raw.device)
+        is_light = torch.tensor(IS_LIGHT, device=raw.device)
         return torch.where(is_light, raw.sigmoid(), raw * self.config.length_unit)
 
     def loss(self, feat: Float[Tensor, "B F"], scene: Float[Tensor, "B Q"]) -> LossOutput:
@@ -65,10 +67,10 @@ class SceneReadout(nn.Module):
             scene: ``QUANTITIES`` of their scene states.
         """
         raw = self._raw(feat)
-        joints = raw[:, _IS_JOINT] - scene[:, _IS_JOINT] / self.config.length_unit
-        on = (scene[:, _IS_LIGHT] > LIGHT_ON).to(raw.dtype)
+        joints = raw[:, _JOINT_COLUMNS] - scene[:, _JOINT_COLUMNS] / self.config.length_unit
+        on = (scene[:, _LIGHT_COLUMNS] > LIGHT_ON).to(raw.dtype)
         squared = joints.square().mean()
-        cross_entropy = nn.functional.binary_cross_entropy_with_logits(raw[:, _IS_LIGHT], on)
+        cross_entropy = nn.functional.binary_cross_entropy_with_logits(raw[:, _LIGHT_COLUMNS], on)
         metrics = {"joints": squared.detach(), "lights": cross_entropy.detach()}
         return LossOutput(squared + cross_entropy, metrics)
 
@@ -93,10 +95,9 @@ class SceneReadout(nn.Module):
 
 
 class ReadoutJudge(nn.Module):
-    """Judges one task as the oracle does, by the scene that is read off features.
+    """Judges one task by the rule of ``tasks.predicates.succeeded``, on scenes that are read off features.
 
-    A joint has to move by the task's distance between both readings, so that a constant error cancels. A
-    light has to be as wanted now: every start is one from which the task is possible.
+    Joints are compared reading with reading, so that a constant error cancels.
 
     Args:
         readout: Of the world model whose features are judged.
@@ -127,9 +128,9 @@ class ReadoutJudge(nn.Module):
     def predict(self, feat: Float[Tensor, "*B F2"]) -> Bool[Tensor, "*B"]:
         """Decision for each input."""
         end, start = feat[..., : self.feat_dim], feat[..., self.feat_dim :]
-        after = self.readout.read(end)[..., self._place]
-        sign = 1.0 if self._task.delta > 0 else -1.0
+        before, after = (self.readout.read(part)[..., self._place] for part in (start, end))
+        delta = self._task.delta
         if self._task.is_light:
-            return sign * after > sign * LIGHT_ON
-        before = self.readout.read(start)[..., self._place]
-        return sign * (after - before) > abs(self._task.delta)
+            return ((before > LIGHT_ON) != (delta > 0)) & ((after > LIGHT_ON) == (delta > 0))
+        change = after - before
+        return change > delta if delta > 0 else change < delta

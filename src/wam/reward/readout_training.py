@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 import torch
@@ -11,14 +12,14 @@ from torch import Tensor, nn
 from wam.contracts import LossOutput
 from wam.nn.linear_init import fan_in_uniform_
 from wam.reward.config import ReadoutConfig, ReadoutTrainingConfig
-from wam.reward.readout import QUANTITIES, SceneReadout
+from wam.reward.readout import IS_LIGHT, QUANTITIES, SceneReadout
 from wam.tasks.table import DRAWER, LED, LIGHT_ON, LIGHTBULB, SLIDER
 from wam.training.loop import train
 from wam.training.passes import ShuffledPasses, Stateless
 
-MOST_STATISTICS = 20_000
+MOST_STATISTICS: Final = 20_000
 """Frames that the mean and deviation of inputs are found from, evenly spread."""
-NAMES: Mapping[int, str] = {SLIDER: "slider_m", DRAWER: "drawer_m", LIGHTBULB: "bulb", LED: "led"}
+NAMES: Final[Mapping[int, str]] = {SLIDER: "slider_m", DRAWER: "drawer_m", LIGHTBULB: "bulb", LED: "led"}
 """Names of figures by index in the scene state."""
 
 
@@ -93,6 +94,8 @@ def train_readout(
             f"{len(feat)} features, {len(scene_state)} scene states and {len(held_back)} marks; "
             "give one of each per frame"
         )
+    if not np.isfinite(feat).all():
+        raise ValueError("features to read scenes off are not finite; train the world model anew")
     rows = np.flatnonzero(~held_back)
     if len(rows) == 0:
         raise ValueError("no frame is left to train a readout on; record more episodes of play")
@@ -127,9 +130,9 @@ def readout_quality(
         return {}
     read = readout.read(feat)
     figures = {}
-    for place, index in enumerate(QUANTITIES):
+    for place, (index, is_light) in enumerate(zip(QUANTITIES, IS_LIGHT, strict=True)):
         got, want = read[:, place], scene[:, place]
-        if index in (LIGHTBULB, LED):
+        if is_light:
             figures[NAMES[index]] = float(((got > LIGHT_ON) == (want > LIGHT_ON)).float().mean())
         else:
             figures[NAMES[index]] = float((got - want).abs().mean())

@@ -41,7 +41,7 @@ class PPOConfig:
     """Iterations between saves of the state that a killed run resumes from."""
 
     reward_steps: Literal["every", "last"] = "every"
-    """Imagined steps of a chunk that the classifier scores; "last" is published (fault B17)."""
+    """Imagined steps of a chunk that the judge looks at; "last" is published (fault B17)."""
     binarize_gripper: bool = True
     """Send the gripper's sign to the world model, as the simulator does; False is published (fault B9)."""
     clip_action: bool = True

@@ -6,7 +6,7 @@
     features_and_proprio   [h ; z ; p]
 
 p is proprioception as the world model's encoder is given it, normalised: on a real frame the measured one, in
-imagination what the world model's decoder reads from h and z. Reward classifiers and probes judge features
+imagination what the world model's decoder reads from h and z. Judges of success and probes are shown features
 alone; these come first in both, so whoever is shown a condition takes the first F columns.
 """
 

@@ -29,7 +29,7 @@ from wam.evaluation.pools import borrowed_pool
 from wam.pipelines.history import Metrics
 from wam.pipelines.pages import ComputeConfig, EvaluationConfig, FeaturesConfig, RewardsConfig, TaskRow
 from wam.policy.diffusion import DiffusionPolicy
-from wam.reward.judge import JUDGES, Judge, judge_of
+from wam.reward.judge import JUDGES, Judge, JudgeKind, judge_of
 from wam.rl.config import PPOConfig
 from wam.sim.config import SimConfig
 from wam.tasks.selection import starts_from_table
@@ -135,7 +135,7 @@ def calibrate_policy(
     found = judge_attempts(model, judges, *attempts, task.name, seed=seed)
     if not _has_starts(starts, task.name):
         figures = {"stage": "diagnostics", "task": task.name}
-        return _nothing(ROW_COLUMNS), _with_deciding(found, rewards), _nothing(PROBED_COLUMNS), figures
+        return _nothing(ROW_COLUMNS), with_deciding(found, rewards.judge), _nothing(PROBED_COLUMNS), figures
     trial = Trial(
         model,
         DiffusionPolicy.from_checkpoint(cloned_policy).to(model.device).eval(),
@@ -149,16 +149,17 @@ def calibrate_policy(
     with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
         real = trial.roll_out(pool, linger_steps=config.linger_steps)
     found = pd.concat([found, judge_policy_frames(judges, real.frames, task.name)], ignore_index=True)
-    found = _with_deciding(found, rewards)
+    found = with_deciding(found, rewards.judge)
     imagined = trial.imagine(real.first, judges[rewards.judge], ppo, repeats=config.imagined_repeats)
     probed = solved_by_probes(read, imagined, trial.starts, task.name)
     rows = episode_rows(imagined, probed, real.outcome, task.name)
     missed = missed_on_policy_frames(read, real.frames, trial.starts, task.name)
-    return rows, found, missed, _figures(rows, found, task.name)
+    return rows, found, missed, cell_figures(rows, found, task.name)
 
 
-def _with_deciding(found: pd.DataFrame, rewards: RewardsConfig) -> pd.DataFrame:
-    return found.assign(decides=found["judge"] == rewards.judge)
+def with_deciding(found: pd.DataFrame, judge: JudgeKind) -> pd.DataFrame:
+    """Quality of judges, and in the column ``decides`` which of them imagination asks."""
+    return found.assign(decides=found["judge"] == judge)
 
 
 def _has_starts(starts: pd.DataFrame, task: str) -> bool:
@@ -188,16 +189,21 @@ def _attempts(
     return features, attempts.labels().frames
 
 
-def _figures(rows: pd.DataFrame, found: pd.DataFrame, task: str) -> Metrics:
+def cell_figures(rows: pd.DataFrame, found: pd.DataFrame, task: str) -> Metrics:
+    """Final figures of a cell; those of the judge that does not decide have its name before them.
+
+    Args:
+        rows: Episodes, imagined and real.
+        found: Of :func:`with_deciding`.
+        task: The task.
+    """
     line = calibration_table(rows).iloc[0]
     names = ("real", "imagined", "probed", "gap", "low", "high")
-    figures = {f"calibration_{name}": float(line[name]) for name in names}
+    named = {f"calibration_{name}": float(line[name]) for name in names}
     for _, row in found.iterrows():
         prefix = row["frames_of"] if row["decides"] else f"{row['judge']}_{row['frames_of']}"
-        figures |= {
-            f"{prefix}_{name}": float(row[name]) for name in ("precision", "recall", "failed_believed")
-        }
-    kept = {name: None if np.isnan(value) else value for name, value in figures.items()}
+        named |= {f"{prefix}_{name}": float(row[name]) for name in ("precision", "recall", "failed_believed")}
+    kept = {name: None if np.isnan(value) else value for name, value in named.items()}
     return {"stage": "diagnostics", "task": task, **kept}
 
 

@@ -84,7 +84,7 @@ def _gathered(condition: str) -> Pipeline:
 
 
 def create_pipeline(conditions: Sequence[str] = WORLD_MODELS) -> Pipeline:
-    """Probes of each world model; imagined beside real success, and the classifier, in each of its cells.
+    """Probes of each world model; imagined beside real success, and the judges of it, in each of its cells.
 
     Args:
         conditions: World models.

@@ -49,7 +49,7 @@ def average_success(success: pd.DataFrame) -> dict[str, float]:
 
 
 def compare_metrics(*metrics: pd.DataFrame | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Final figures of all conditions as one long table, and classifier quality by condition and task."""
+    """Final figures of all conditions as one long table, and quality of the judges by condition and task."""
     table = _labelled("condition", CONDITIONS, metrics, ["condition", "stage", "task", "name", "value"])
     rewards = table[table["stage"] == "rewards"]
     wide = rewards.pivot_table(index=["condition", "task"], columns="name", values="value", sort=False)

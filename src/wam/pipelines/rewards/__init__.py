@@ -1,4 +1,4 @@
-"""Stage 5: success labels by replay, and a reward classifier per task."""
+"""Stage 5: success labels by replay, a readout of the scene per world model, a classifier per task."""
 
 from wam.pipelines.rewards.pipeline import create_pipeline
 

@@ -1,5 +1,6 @@
 """Success labels, near misses, the classifiers trained on both, and what features say of the scene."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,19 +73,20 @@ def train_scene_readout(
 ) -> tuple[Checkpoint, Metrics]:
     """What a world model's features say of the scene; returns weights and errors on episodes held back."""
     episodes = training_episodes.load(images=False)
-    rows = episodes.row_of(play_features["frame_id"])
-    held_back = episodes.episode_of(rows) % training.hold_back == training.hold_back - 1
+    ids = play_features["frame_id"]
+    chosen = np.arange(0, len(ids), math.ceil(len(ids) / training.max_frames))
+    rows = episodes.row_of(ids[chosen])
     trained, errors = train_readout(
-        play_features["feat"],
+        np.asarray(play_features.lazy("feat").oindex[chosen]),
         episodes.scene_state[rows],
-        held_back,
+        episodes.episode_of(rows) % training.hold_back == training.hold_back - 1,
         readout,
         training,
         seed=seed,
         device=resolve_device(compute.device),
         stop_after=compute.stop_after,
     )
-    return trained.to_checkpoint(), {"stage": "rewards", **errors}
+    return trained.to_checkpoint(), {"stage": "rewards", "task": "all", **errors}
 
 
 def train_reward_classifier(
@@ -111,8 +113,7 @@ def train_reward_classifier(
     sets = world_model_sets(model, frames, draw, start_repeats=config.start_repeats, play=play)
     trained = _train(sets, classifier, training, compute, seed, task.name)
     readout = ReadoutJudge(SceneReadout.from_checkpoint(scene_readout), task_called(task.name)).eval()
-    found = quality(trained, sets, task.name) | readout_found(readout, sets)
-    return trained.to_checkpoint(), found
+    return trained.to_checkpoint(), quality(trained, sets, task.name) | readout_quality_on(readout, sets)
 
 
 def train_proprio_classifier(
@@ -172,7 +173,7 @@ def _train(
     return trained
 
 
-def readout_found(readout: ReadoutJudge, sets: RewardSets) -> Metrics:
+def readout_quality_on(readout: ReadoutJudge, sets: RewardSets) -> Metrics:
     """Precision and recall of the other judge on the same held-out set."""
     held_out = sets.held_out.frames
     predicted = readout.predict(torch.from_numpy(held_out.inputs(sees_start=True))).numpy()
