@@ -75,7 +75,7 @@ def _checkout() -> tuple[str, list[str]]:
 def test_the_report_is_one_page_with_everything_inside(everything: dict[str, Any]) -> None:
     page = everything["report"].load()
     assert "DiWA against WAM" in page
-    for title in ("Success by task", "Reward classifiers", "World models", "Rollouts", "What this rests on"):
+    for title in ("Success by task", "Judges of success", "World models", "Rollouts", "What this rests on"):
         assert title in page
     for heading in ("What stands in the way", "What the features know", "Imagined beside real success"):
         assert heading in page
