@@ -3,8 +3,11 @@ import copy
 import pytest
 import torch
 
+from wam.reward.config import ReadoutConfig
+from wam.reward.readout import ReadoutJudge, SceneReadout
 from wam.rl.finetune import finetune
 from wam.rl.imagined_practice import Imagination
+from wam.tasks.table import TASKS
 from wam.training import metrics
 from wam.training.checkpoint import Checkpoint
 
@@ -24,6 +27,14 @@ def run(world, config, *, evaluate=None, **kwargs):
 
 def imagination(world):
     return Imagination(world.model, world.classifier, world.starts, "features")
+
+
+def test_work_with_another_judge_or_of_another_task_is_told_apart(world):
+    readout = SceneReadout(world.classifier.feat_dim, ReadoutConfig(hidden=(4,), length_unit=0.05))
+    judges = [world.classifier, *(ReadoutJudge(readout, task) for task in TASKS.values())]
+    identities = [Imagination(world.model, judge, world.starts, "features").identity() for judge in judges]
+    digests = {Checkpoint("work", one.weights, one.page).digest for one in identities}
+    assert len(digests) == len(judges)
 
 
 def test_history_has_a_row_per_iteration_and_figures_where_evaluated(world):

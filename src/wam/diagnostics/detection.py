@@ -114,12 +114,11 @@ class WatchedAgent:
 
 
 def judge_policy_frames(judges: Mapping[str, Judge], frames: PolicyFrames, task: str) -> pd.DataFrame:
-    """Decisions of each judge, by name, on frames of a policy; a row each, see :func:`_row`."""
-    rows = []
-    for name, judge in judges.items():
-        shown = judge.inputs(torch.from_numpy(frames.feat), torch.from_numpy(frames.start_feat))
-        predicted = judge.predict(shown).numpy()
-        rows.append(_row((task, name, POLICY), frames.label, predicted, frames.start))
+    """Decisions of each judge, by name, on frames of a policy; a row each, see :func:`_counts`."""
+    rows = [
+        {"task": task, "judge": name, "frames_of": POLICY, **_counts(judge, frames, frames.start)}
+        for name, judge in judges.items()
+    ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -144,45 +143,34 @@ def judge_attempts(
         seed: Of the latent samples.
 
     Returns:
-        Two rows a judge, see :func:`_row`.
+        Two rows a judge, see :func:`_counts`.
     """
     seen = labelled_features(features, labels)
     seen = seen.rows(np.asarray(features["step"]) > 0)
     imagined = imagined_features(model, features, labels, seed=seed)
     rows = [
-        _row((task, name, frames_of), part.label, _predicted(judge, part), part.episode)
+        {"task": task, "judge": name, "frames_of": frames_of, **_counts(judge, part, part.episode)}
         for name, judge in judges.items()
         for frames_of, part in ((SEEN, seen), (IMAGINED, imagined))
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _predicted(judge: Judge, frames: RewardSet) -> NDArray[np.bool_]:
-    inputs = frames.inputs(sees_start=judge.sees_start)
-    return np.asarray(judge.predict(torch.from_numpy(inputs)).numpy(), np.bool_)
-
-
-def _row(
-    source: tuple[str, str, str],
-    label: NDArray[np.bool_],
-    predicted: NDArray[np.bool_],
-    episode: NDArray[np.int64],
-) -> dict[str, Any]:
-    """One row of counts and rates of a task, judge and kind of frame; NaN for what there is none of.
+def _counts(judge: Judge, frames: PolicyFrames | RewardSet, episode: NDArray[np.int64]) -> dict[str, float]:
+    """What a judge makes of labelled frames, by frame and by episode; NaN for what there is none of.
 
     Of the episodes that the oracle calls solved at some frame, ``solved_noticed`` is the share in which the
     judge fires at any frame; of the others ``failed_believed``.
     """
-    task, judge, frames_of = source
+    label = frames.label
+    shown = judge.inputs(torch.from_numpy(frames.feat), torch.from_numpy(frames.start_feat))
+    predicted = np.asarray(judge.predict(shown).numpy(), np.bool_)
     counts = precision_recall(label, predicted)
     table = pd.DataFrame({"episode": episode, "label": label, "predicted": predicted})
     ever = table.groupby("episode").max()
     solved, failed = ever[ever["label"]], ever[~ever["label"]]
     negatives = counts.false_positive + counts.true_negative
     return {
-        "task": task,
-        "judge": judge,
-        "frames_of": frames_of,
         "positives": counts.true_positive + counts.false_negative,
         "negatives": negatives,
         "precision": _or_nan(counts.precision),

@@ -48,11 +48,6 @@ class RewardClassifier(nn.Module):
         )
 
     @property
-    def sees_start(self) -> bool:
-        """Whether its input holds the feature of the episode's first frame as well."""
-        return self.config.sees_start
-
-    @property
     def page(self) -> dict[str, Any]:
         """Plain values that tell this classifier from another with the same weights."""
         return {"classifier": config_to_dict(self.config)}

@@ -104,8 +104,6 @@ class ReadoutJudge(nn.Module):
         task: Whose rule.
     """
 
-    sees_start = True
-
     def __init__(self, readout: SceneReadout, task: Task) -> None:
         super().__init__()
         self.readout = readout

@@ -176,8 +176,8 @@ def _train(
 def readout_quality_on(readout: ReadoutJudge, sets: RewardSets) -> Metrics:
     """Precision and recall of the other judge on the same held-out set."""
     held_out = sets.held_out.frames
-    predicted = readout.predict(torch.from_numpy(held_out.inputs(sees_start=True))).numpy()
-    counts = precision_recall(held_out.label, predicted)
+    shown = torch.from_numpy(held_out.inputs(sees_start=True))
+    counts = precision_recall(held_out.label, readout.predict(shown).numpy())
     return {"readout_precision": counts.precision, "readout_recall": counts.recall}
 
 
