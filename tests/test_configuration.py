@@ -193,12 +193,15 @@ def test_more_starts_than_play_collects_are_refused() -> None:
 def test_policies_are_not_to_see_what_a_world_model_cannot_imagine() -> None:
     sight = {"policy": {"sees": "features_and_proprio"}}
     check_pages(pages_of("smoke", **sight))
-    with pytest.raises(ValueError, match=r"by world model wam and diwa, .*proprio_coef above 0"):
+    with pytest.raises(ValueError, match=r"but world model wam and diwa .*proprio_coef above 0"):
         check_pages(pages_of("smoke", **sight, world_model={"losses": {"proprio_coef": 0.0}}))
     rows = {"diwa": {"action_coef": 0.0, "world_model": {"losses": {"proprio_coef": 0.0}}}}
-    with pytest.raises(ValueError, match=r"by world model diwa,"):
+    with pytest.raises(ValueError, match=r"but world model diwa decodes"):
         check_pages(pages_of("smoke", **sight, world_models=rows))
-    check_pages(pages_of("smoke", world_models=rows))
+    check_pages(pages_of("smoke", policy={"sees": "features"}, world_models=rows))
+    blank = {"losses": {"proprio_coef": 0.0, "color_coef": 0.0}}
+    with pytest.raises(ValueError, match=r"no color and no proprio; .*color_coef and .*proprio_coef above 0"):
+        check_pages(pages_of("smoke", policy={"sees": "colors_and_proprio"}, world_model=blank))
 
 
 def test_nor_are_those_of_an_ablations_refined_rows() -> None:
@@ -209,8 +212,13 @@ def test_nor_are_those_of_an_ablations_refined_rows() -> None:
         rows = {**parameters["ablation"]["rows"], "blind": {**row, "ppo": ppo}}
         table = config_from_dict(AblationTable, {**parameters["ablation"], "rows": rows})
         pages = {**parameters, **cell_pages(table, parameters)["blind-s1"]}
-        with pytest.raises(ValueError, match="by world model blind-s1") if ppo else nullcontext():
+        with pytest.raises(ValueError, match="but world model blind-s1") if ppo else nullcontext():
             check_cell("blind-s1", pages, refined=ppo)
+    pages["policy"] = {**pages["policy"], "sees": "colors_and_proprio"}
+    check_cell("blind-s1", pages, refined=False)  # real frames have a measured arm
+    pages["world_model"]["losses"]["color_coef"] = 0.0
+    with pytest.raises(ValueError, match="decodes no color;"):
+        check_cell("blind-s1", pages, refined=False)
 
 
 @pytest.mark.parametrize(

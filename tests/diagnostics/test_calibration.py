@@ -176,9 +176,7 @@ def test_imagined_episodes_end_where_the_classifier_first_fires() -> None:
 
 
 def test_probes_read_features_whatever_the_policy_sees() -> None:
-    env = counting_env(
-        num_envs=2, sight=lambda feat: torch.cat((feat, feat.new_full((len(feat), 18), 7.0)), -1)
-    )
+    env = counting_env(num_envs=2, sight=lambda feat: feat.new_full((len(feat), 18), 7.0))
     episodes = imagine_episodes(env, Full(), np.array([0, 1]), generator=torch.Generator())
     assert episodes.start_feat.tolist() == [[0, 0, 0], [-100, 0, 0]]
     assert episodes.final_feat.tolist() == [[8, 0, 0], [-88, 0, 0]]
@@ -188,7 +186,7 @@ def test_a_policy_whose_sight_cannot_be_imagined_is_not_tried() -> None:
     model = tiny_world_model()
     page = DiffusionConfig(hidden=8, standardize_condition=False, sees="features_and_proprio")
     policy = DiffusionPolicy(model.feat_dim + 18, page)
-    with pytest.raises(ValueError, match="no proprioception is decoded"):
+    with pytest.raises(ValueError, match="decodes no proprio;"):
         Trial(model, policy, [], "open_drawer", 8, 1, "executed", 0)
 
 

@@ -47,7 +47,7 @@ def test_a_restarted_environment_is_judged_by_its_new_start(world):
     feat, _, terminated, truncated, info = env.step(stay)
     assert (terminated.tolist(), truncated.tolist()) == ([True, False], [False, True])
     begun = feat[:, 0].clone()
-    assert torch.equal(env._start_feat, world.starts.feat[info["start_row"]])
+    assert torch.equal(env.start_feat, world.starts.feat[info["start_row"]])
     for expected in (False, False, True):
         _, _, terminated, _, info = env.step(chunks(1.0, envs=2))
         assert terminated.tolist() == [expected] * 2
@@ -62,8 +62,8 @@ def test_environments_that_go_on_keep_their_start(world):
     pushed[1] = 0.0
     ended = [env.step(pushed)[4]["_final_obs"].tolist() for _ in range(3)]
     assert ended[-1] == [True, False]
-    assert torch.equal(env._start_feat[1], first[1])
-    assert not torch.equal(env._start_feat[0], first[0])
+    assert torch.equal(env.start_feat[1], first[1])
+    assert not torch.equal(env.start_feat[0], first[0])
 
 
 @pytest.mark.parametrize(("reward_steps", "found"), [("every", True), ("last", False)])

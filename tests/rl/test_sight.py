@@ -19,12 +19,13 @@ from wam.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from wam.world_model.model import WorldModel
 
 BOTH = "features_and_proprio"
+COLORS = "colors_and_proprio"
 
 
 @pytest.fixture
 def model():
-    """Decodes proprioception; its ranges are no ordinary ones."""
-    model = WorldModel(tiny_config(proprio_coef=1.0), seed=1).eval().requires_grad_(False)
+    """Decodes proprioception and colours; the ranges of the first are no ordinary ones."""
+    model = WorldModel(tiny_config(proprio_coef=1.0, color_coef=1.0), seed=1).eval().requires_grad_(False)
     model.proprio_normalizer.set_bounds_(np.linspace(-3, -1, PROPRIO_DIM), np.linspace(1, 4, PROPRIO_DIM))
     return model
 
@@ -48,7 +49,7 @@ def test_a_measured_condition_is_features_then_each_normalised_component(model):
     feat, proprio = torch.randn(2, model.feat_dim), torch.randn(2, PROPRIO_DIM)
     shown = measured_sight(BOTH, model)(feat, proprio)
     assert shown.shape == (2, model.feat_dim + 18)
-    assert shown.shape[1] == condition_dim(BOTH, model.feat_dim)
+    assert shown.shape[1] == condition_dim(BOTH, model)
     low, high = np.linspace(-3, -1, PROPRIO_DIM), np.linspace(1, 4, PROPRIO_DIM)
     for row in range(2):
         assert shown[row, : model.feat_dim].tolist() == feat[row].tolist()
@@ -61,7 +62,7 @@ def test_features_alone_are_the_tensor_itself(model):
     feat, proprio = torch.randn(2, model.feat_dim), torch.randn(2, PROPRIO_DIM)
     assert measured_sight("features", model)(feat, proprio) is feat
     assert imagined_sight("features", tiny_world_model())(feat) is feat
-    assert condition_dim("features", 24) == 24
+    assert condition_dim("features", tiny_world_model()) == feat.shape[1]
 
 
 def test_an_imagined_condition_is_features_then_what_the_decoder_reads(model):
@@ -75,6 +76,23 @@ def test_an_imagined_condition_is_features_then_what_the_decoder_reads(model):
         hidden = np.where(hidden > 0, hidden, np.expm1(hidden))
         by_hand = last.weight.numpy() @ hidden + last.bias.numpy()
         np.testing.assert_allclose(shown[row, model.feat_dim :].numpy(), by_hand, rtol=1e-4, atol=1e-5)
+
+
+def test_colors_are_read_from_features_in_both_worlds_and_take_their_place(model):
+    feat, proprio = torch.randn(3, model.feat_dim), torch.randn(3, PROPRIO_DIM)
+    measured = measured_sight(COLORS, model)(feat, proprio)
+    imagined = imagined_sight(COLORS, model)(feat)
+    colors = model.color_decoder.from_feat(feat)
+    assert condition_dim(COLORS, model) == measured.shape[1] == imagined.shape[1] == colors.shape[1] + 18
+    assert torch.equal(measured, torch.cat((colors, model.proprio_normalizer(proprio)), 1))
+    assert torch.equal(imagined, torch.cat((colors, model.proprio_decoder(feat)), 1))
+
+
+def test_a_world_model_that_decodes_no_colors_cannot_show_them():
+    plain = WorldModel(tiny_config(proprio_coef=1.0), seed=1).eval()
+    for make in (condition_dim, measured_sight, imagined_sight):
+        with pytest.raises(ValueError, match=r"decodes no color; set world_model.losses.color_coef above 0"):
+            make(COLORS, plain)
 
 
 def make_env(model, classifier, sees):
@@ -114,17 +132,18 @@ def test_a_world_model_without_a_decoder_is_refused_before_any_work(classifier):
         Imagination(mute, classifier, states(mute), BOTH)
 
 
-def test_a_policy_that_sees_the_arm_is_refined(model, classifier, world):
-    policy = world.policy(cond_dim=condition_dim(BOTH, model.feat_dim), sees=BOTH)
+@pytest.mark.parametrize("sees", [BOTH, COLORS])
+def test_a_policy_that_sees_the_arm_is_refined(model, classifier, world, sees):
+    policy = world.policy(cond_dim=condition_dim(sees, model), sees=sees)
     config = world.config(iterations=2, update_epochs=1)
     result = finetune(
-        policy, Imagination(model, classifier, states(model), BOTH), config, seed=0, evaluate=None
+        policy, Imagination(model, classifier, states(model), sees), config, seed=0, evaluate=None
     )
-    assert result.last.sees == BOTH
+    assert result.last.sees == sees
     assert all(np.isfinite(list(row.values())).all() for row in result.history)
 
 
-@pytest.mark.parametrize("sees", ["features", BOTH])
+@pytest.mark.parametrize("sees", ["features", BOTH, COLORS])
 def test_a_checkpoint_remembers_what_its_policy_sees(world, tmp_path, sees):
     cloned = world.policy(sees=sees)
     for name, policy in (("cloned", cloned), ("refined", FineTunedPolicy(cloned, cloned, 3))):

@@ -228,3 +228,29 @@ def test_collection_goes_on_until_the_counts_are_reached(tmp_path):
     report = collect_play(tmp_path / "data", SIM, config)
     assert report.training_episodes > 1
     assert min(report.segments["training"].values()) >= 1
+
+
+@pytest.mark.slow
+def test_short_episodes_may_begin_with_a_try_and_miss_on_purpose():
+    short = replace(TINY, short_episode_frames=60, short_warm_up=False)
+    sure, clumsy = (
+        [record_episode(SIM, replace(short, short_miss_probability=chance), "short", i) for i in range(4)]
+        for chance in (0.0, 1.0)
+    )
+    warm = record_episode(SIM, replace(short, short_warm_up=True), "short", 0)
+    assert not np.array_equal(warm.robot_obs, sure[0].robot_obs)
+    changed = [
+        sum(abs(r.scene_obs[-1, :6] - r.scene_obs[0, :6]).max() > 0.1 for r in recordings)
+        for recordings in (sure, clumsy)
+    ]
+    assert changed[0] >= 3  # doors come first, and are moved by 12 cm and more
+    assert changed[1] == 0
+
+
+@pytest.mark.slow
+def test_misses_on_purpose_are_for_short_episodes_alone():
+    plain, clumsy = (
+        record_episode(SIM, replace(TINY, short_warm_up=warm, short_miss_probability=chance), "training", 0)
+        for warm, chance in ((True, 0.0), (False, 1.0))
+    )
+    np.testing.assert_array_equal(plain.robot_obs, clumsy.robot_obs)

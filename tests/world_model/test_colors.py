@@ -83,12 +83,9 @@ def test_the_loss_falls_to_nothing_when_both_heads_are_right():
     frames = torch.from_numpy(images)
     target = torch.cat([decoder.image_static(frames)[0], decoder.image_gripper(frames)[0]], dim=-1)
     decoder.from_feat = decoder.from_embed = torch.nn.Identity()
-    chosen = torch.tensor([3, 1])
-    both = decoder.losses(target[chosen], chosen, target, *decoder.targets(frames, frames))
+    both = decoder.losses(target, target, *decoder.targets(frames, frames))
     assert [float(loss) for loss in both] == [0, 0]
-    feat_loss, embed_loss = decoder.losses(
-        target[chosen] + 1, chosen, target + 2, *decoder.targets(frames, frames)
-    )
+    feat_loss, embed_loss = decoder.losses(target + 1, target + 2, *decoder.targets(frames, frames))
     assert feat_loss > 1
     assert embed_loss > 2 * feat_loss
 

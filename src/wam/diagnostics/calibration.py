@@ -67,16 +67,15 @@ def imagine_episodes(
         generator: Of the denoising noise.
     """
     cond, _ = env.reset(options={"rows": torch.from_numpy(start).to(env.start_states.deter.device)})
-    features = slice(env.start_states.feat.shape[-1])  # what is shown begins with them
-    first, last = cond[:, features].clone(), cond[:, features].clone()
+    first = last = env.start_feat
     running = torch.ones(len(cond), dtype=torch.bool, device=cond.device)
     success = ~running
     decisions = torch.zeros(len(cond), dtype=torch.long, device=cond.device)
     for _ in range(env.decisions):
         chunk = policy.sample(cond, generator=generator, deterministic=True)
-        cond, _, terminated, truncated, info = env.step(chunk[:, : env.act_steps])
+        cond, _, terminated, truncated, _ = env.step(chunk[:, : env.act_steps])
         decisions += running
-        last = torch.where(running[:, None], info["final_obs"][:, features], last)
+        last = torch.where(running[:, None], env.final_feat, last)
         success |= running & terminated
         running &= ~(terminated | truncated)
     return ImaginedEpisodes(

@@ -9,7 +9,7 @@ from wam.parallel.ray_crew import RAY_MISSING
 from wam.pipelines.pages import ComputeConfig, TaskRow, WorldModelRow
 from wam.policy.config import CloningConfig, DiffusionConfig
 from wam.rl.config import PPOConfig
-from wam.rl.sight import no_decoder
+from wam.rl.sight import missing_decoders, no_decoder
 from wam.tasks.selection import SelectionConfig
 from wam.tasks.table import task
 from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
@@ -31,19 +31,26 @@ def _check_compute(compute: ComputeConfig, trainings: Sequence[WorldModelTrainin
         split_streams(training.batch, compute.devices * compute.accumulate)
 
 
-def _check_sight(policy: DiffusionConfig, models: Mapping[str, WorldModelConfig]) -> None:
-    """Check that world models can imagine what policies are to see.
+def _check_sight(
+    policy: DiffusionConfig, models: Mapping[str, WorldModelConfig], *, imagined: bool = True
+) -> None:
+    """Check that world models can show what policies are to see.
 
     Args:
         policy: Page of the policies.
         models: By name, as they will be trained.
+        imagined: Whether policies are to see it in imagination too.
 
     Raises:
         ValueError: Naming those that cannot, the setting and the remedy.
     """
-    mute = [name for name, model in models.items() if model.losses.proprio_coef == 0]
-    if policy.sees != "features" and mute:
-        raise ValueError(no_decoder(policy.sees, f"world model {' and '.join(mute)}"))
+    lacking = {
+        name: missing_decoders(policy.sees, model.losses, imagined=imagined) for name, model in models.items()
+    }
+    mute = [name for name, missing in lacking.items() if missing]
+    if mute:
+        missing = sorted(set().union(*lacking.values()))
+        raise ValueError(no_decoder(policy.sees, missing, f"world model {' and '.join(mute)}"))
 
 
 def _check_tasks(rows: Mapping[str, TaskRow]) -> None:
@@ -110,10 +117,10 @@ def check_cell(name: str, pages: Mapping[str, Any], *, refined: bool) -> None:
     """
     cloning = config_from_dict(CloningConfig, pages["behavior_cloning"])
     _check_demonstrations(cloning, config_from_dict(SelectionConfig, pages["selection"]))
+    policy = config_from_dict(DiffusionConfig, pages["policy"])
     if refined:
-        policy = config_from_dict(DiffusionConfig, pages["policy"])
         _check_refinement(policy, config_from_dict(PPOConfig, pages["ppo"]))
-        _check_sight(policy, {name: cell_world_model(pages)})
+    _check_sight(policy, {name: cell_world_model(pages)}, imagined=refined)
 
 
 def check_pages(pages: Mapping[str, Any]) -> None:

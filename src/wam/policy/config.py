@@ -16,8 +16,11 @@ PUBLISHED_EMA_EVERY_EPOCHS: Final = 10
 PUBLISHED_EMA_START_EPOCH: Final = 20
 """Epoch from which weights are averaged; until then the average is a copy."""
 
-Sees = Literal["features", "features_and_proprio"]
+Sees = Literal["features", "features_and_proprio", "colors_and_proprio"]
 """What a policy is shown of a state; ``wam.rl.sight`` makes it."""
+
+Prediction = Literal["noise", "clean"]
+"""What the denoiser says of a noisy chunk: the unit noise in it, or the clean chunk."""
 
 
 @config
@@ -27,8 +30,13 @@ class DiffusionConfig:
     hidden: int = Field(gt=0)
     """Width of the trunk; 512 published."""
     sees: Sees = "features"
-    """What it is conditioned on: the world model's features, as published, or the arm's normalised
-    proprioception beside them: measured on real frames, decoded from the features in imagination."""
+    """What it is conditioned on: the world model's features, as published; or the arm's normalised
+    proprioception beside them, measured on real frames, decoded from the features in imagination; or that
+    beside where the world model, from its features, says that colours are."""
+    predicts: Prediction = "noise"
+    """What the network says of a noisy chunk: the ``noise`` in it, as published, or the ``clean`` chunk. Of a
+    perfect network both are the same; after a short training the noise, divided by what little signal there
+    is at the first denoising steps, gives chunks that are far off (docs/learning.md)."""
     denoising_steps: int = Field(default=20, ge=2)
     """K, number of denoising steps."""
     horizon_steps: int = Field(default=4, gt=0)

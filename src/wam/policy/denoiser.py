@@ -1,4 +1,4 @@
-"""DiffusionMLP: predicts the noise in an action chunk from the chunk, the denoising step and a condition."""
+"""DiffusionMLP: predicts the noise in an action chunk, or the clean one, from chunk, step and condition."""
 
 import math
 
@@ -27,7 +27,7 @@ def sinusoidal_embedding(steps: int, dim: int) -> Float[Tensor, "K dim"]:
 
 
 class DiffusionMLP(nn.Module):
-    """The published denoiser: ``[noisy chunk ; step embedding ; condition]`` to the noise, by a residual MLP.
+    """The published denoiser: ``[noisy chunk ; step embedding ; condition]`` to a chunk, by a residual MLP.
 
     With a condition of 2048, a width of 512 and chunks of 4 x 7 it has 1,612,364 parameters.
 
@@ -72,7 +72,7 @@ class DiffusionMLP(nn.Module):
     def forward(
         self, noisy: Float[Tensor, "*B Hs A"], projected: Float[Tensor, "*#B hidden"]
     ) -> Float[Tensor, "*B Hs A"]:
-        """Unit noise in ``noisy``.
+        """What the configuration ``predicts`` of ``noisy``: the unit noise in it, or the clean chunk.
 
         Args:
             noisy: Noisy chunks.
@@ -81,8 +81,8 @@ class DiffusionMLP(nn.Module):
         """
         chunk = noisy.flatten(-2)
         x = nn.functional.linear(chunk, self._changing[:, : chunk.shape[-1]]) + projected
-        noise: Tensor = self.trunk.after_input(x)
-        return noise.reshape(noisy.shape)
+        predicted: Tensor = self.trunk.after_input(x)
+        return predicted.reshape(noisy.shape)
 
     @property
     def _changing(self) -> nn.Parameter:

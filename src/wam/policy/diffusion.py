@@ -1,4 +1,4 @@
-"""The diffusion policy: noise-prediction loss, sampling, chains and their log-probabilities."""
+"""The diffusion policy: loss, sampling, chains and their log-probabilities."""
 
 import torch
 from jaxtyping import Float, Int
@@ -9,7 +9,7 @@ from wam.nn.standardizer import Standardizer
 from wam.policy.chain import DenoisingChain, chain_steps, gaussian_log_prob
 from wam.policy.config import DiffusionConfig, Sees
 from wam.policy.denoiser import DiffusionMLP
-from wam.policy.noise_gradient import noise_gradient
+from wam.policy.denoising_gradient import denoising_gradient
 from wam.policy.noise_schedule import NoiseSchedule
 from wam.training.checkpoint import Checkpoint
 
@@ -53,33 +53,34 @@ class DiffusionPolicy(nn.Module):
     def loss(
         self, cond: Float[Tensor, "B C"], action: Float[Tensor, "B Hs A"], generator: torch.Generator
     ) -> LossOutput:
-        """Mean squared error of the predicted noise at a random denoising step of each row.
+        """Mean squared error of what is predicted at a random denoising step of each row.
 
         Args:
             cond: Conditions.
             action: Expert chunks in [-1, 1].
             generator: Draws the steps and the noise.
         """
-        noisy, noise, k = self._noised(action, generator)
+        noisy, target, k = self._noised(action, generator)
         projected = self.denoiser.project_steps()[k] + self.project(cond)
-        loss = nn.functional.mse_loss(self.denoiser(noisy, projected), noise)
-        return LossOutput(loss, {"noise_mse": loss.detach()})
+        loss = nn.functional.mse_loss(self.denoiser(noisy, projected), target)
+        return LossOutput(loss, {f"{self.config.predicts}_mse": loss.detach()})
 
     @torch.no_grad()
     def loss_with_gradient(
         self, cond: Float[Tensor, "B C"], action: Float[Tensor, "B Hs A"], generator: torch.Generator
     ) -> LossOutput:
         """As :meth:`loss`, with its gradient left in the parameters: on a CPU, quicker than autograd."""
-        noisy, noise, k = self._noised(action, generator)
-        loss = noise_gradient(self.denoiser, noisy, k, self.standardizer(cond), noise)
-        return LossOutput(loss, {"noise_mse": loss})
+        noisy, target, k = self._noised(action, generator)
+        loss = denoising_gradient(self.denoiser, noisy, k, self.standardizer(cond), target)
+        return LossOutput(loss, {f"{self.config.predicts}_mse": loss})
 
     def _noised(self, action: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Chunks at a random denoising step each, the noise in them, and the steps."""
+        """Chunks at a random denoising step each, what is to be predicted of them, and the steps."""
         steps, rows = self.config.denoising_steps, (len(action),)
         k = torch.randint(steps, rows, generator=generator, device=generator.device).to(action.device)
         noise = torch.randn(action.shape, generator=generator, device=generator.device).to(action.device)
-        return self.schedule.add_noise(action, noise, k), noise, k
+        target = noise if self.config.predicts == "noise" else action
+        return self.schedule.add_noise(action, noise, k), target, k
 
     def transition_mean(
         self, noisy: Float[Tensor, "*B Hs A"], k: Int[Tensor, "*#B"], projected: Float[Tensor, "*#B hidden"]
@@ -89,7 +90,11 @@ class DiffusionPolicy(nn.Module):
 
     def _transition_mean(self, noisy: Tensor, k: Tensor, projected: Tensor) -> Tensor:
         """As :meth:`transition_mean`, the step's share of the first layer already in ``projected``."""
-        clean = self.schedule.clean_estimate(noisy, self.denoiser(noisy, projected), k)
+        predicted = self.denoiser(noisy, projected)
+        if self.config.predicts == "noise":
+            clean = self.schedule.clean_estimate(noisy, predicted, k)
+        else:
+            clean = predicted.clamp(-1, 1)
         return self.schedule.posterior_mean(clean, noisy, k)
 
     def stds(self, *, deterministic: bool) -> Float[Tensor, " K"]:

@@ -37,6 +37,10 @@ class ImaginedEnv(DecisionEnv):
         clip_action: Clip actions to [-1, 1], as evaluation does.
         sight: Makes what is shown out of features, which alone are judged.
 
+    Attributes:
+        start_feat: ``(n, F)``, features that the running episodes began with.
+        final_feat: ``(n, F)``, features that the last decisions led to, before any restart.
+
     Raises:
         ValueError: If ``imagine_steps`` is no multiple of ``act_steps``, there is no start state, or the
             judge is of features of another width.
@@ -80,18 +84,19 @@ class ImaginedEnv(DecisionEnv):
         self.clip_action = clip_action
         self.sight = sight
         self._state: RSSMState
-        self._start_feat = start_states.feat[:0]
+        self.start_feat = self.final_feat = start_states.feat[:0]
 
     def _begin(self, rows: Tensor) -> Tensor:
         self._state = self.start_states.rows(rows)
-        self._start_feat = self._state.feat
+        self.start_feat = self._state.feat
         return self.sight(self._state.feat)
 
     def _execute(self, actions: Tensor) -> tuple[Tensor, Tensor]:
         feats = self._imagine(self._sent(actions))
+        self.final_feat = feats[:, -1]
         scored = feats if self.reward_steps == "every" else feats[:, -1:]
-        judged = self.judge.inputs(scored, self._start_feat[:, None])
-        return self.sight(feats[:, -1]), self.judge.predict(judged).any(1)
+        judged = self.judge.inputs(scored, self.start_feat[:, None])
+        return self.sight(self.final_feat), self.judge.predict(judged).any(1)
 
     def _imagine(self, actions: Tensor) -> Tensor:
         """Features after each action, ``(n, act_steps, F)``; moves the state on."""
@@ -114,5 +119,5 @@ class ImaginedEnv(DecisionEnv):
         deter = torch.where(ended[:, None], starts.deter, self._state.deter)
         stoch = torch.where(ended[:, None, None], starts.stoch, self._state.stoch)
         self._state = RSSMState(deter=deter, stoch=stoch)
-        self._start_feat = torch.where(ended[:, None], starts.feat, self._start_feat)
+        self.start_feat = torch.where(ended[:, None], starts.feat, self.start_feat)
         return self.sight(self._state.feat)

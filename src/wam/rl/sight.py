@@ -4,13 +4,17 @@
 
     features               [h ; z]        as published
     features_and_proprio   [h ; z ; p]
+    colors_and_proprio     [c ; p]
 
 p is proprioception as the world model's encoder is given it, normalised: on a real frame the measured one, in
-imagination what the world model's decoder reads from h and z. Judges of success and probes are shown features
-alone; these come first in both, so whoever is shown a condition takes the first F columns.
+imagination what the world model's decoder reads from h and z. c is the mass and the centre of each colour of
+both cameras as the world model's decoder reads them from h and z, in either world: a few numbers that were
+learned on every layout of play, where the demonstrations of a task show fifty. Judges of success and probes
+are shown features, whatever the policy sees.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import torch
 from jaxtyping import Float
@@ -18,6 +22,8 @@ from torch import Tensor
 
 from wam.contracts import PROPRIO_DIM
 from wam.policy.config import Sees
+from wam.world_model.colors import ColorDecoder
+from wam.world_model.config import LossConfig
 from wam.world_model.model import WorldModel
 
 MeasuredSight = Callable[[Tensor, Tensor], Tensor]
@@ -25,10 +31,29 @@ MeasuredSight = Callable[[Tensor, Tensor], Tensor]
 ImaginedSight = Callable[[Tensor], Tensor]
 """Condition ``(n, C)`` from features ``(n, F)``, of which no frame exists."""
 
+NEEDED: Final[Mapping[Sees, tuple[str, ...]]] = {
+    "features": (),
+    "features_and_proprio": ("proprio",),
+    "colors_and_proprio": ("color", "proprio"),
+}
+"""Decoders without which imagination cannot show it, by the loss that trains them."""
 
-def condition_dim(sees: Sees, feat_dim: int) -> int:
-    """C, width of the condition, for features F wide."""
-    return feat_dim if sees == "features" else feat_dim + PROPRIO_DIM
+
+def condition_dim(sees: Sees, world_model: WorldModel) -> int:
+    """C, width of the condition.
+
+    Args:
+        sees: What is shown.
+        world_model: Whose features they are.
+
+    Raises:
+        ValueError: If colours are to be shown and none are decoded.
+    """
+    if sees == "features":
+        return world_model.feat_dim
+    if sees == "features_and_proprio":
+        return world_model.feat_dim + PROPRIO_DIM
+    return _color_decoder(sees, world_model).moments + PROPRIO_DIM
 
 
 def features_alone(feat: Float[Tensor, "n F"]) -> Float[Tensor, "n F"]:
@@ -42,11 +67,17 @@ def measured_sight(sees: Sees, world_model: WorldModel) -> MeasuredSight:
     Args:
         sees: What of them.
         world_model: Whose features they are; gives the range of each component of proprioception.
+
+    Raises:
+        ValueError: If colours are to be shown and none are decoded.
     """
     if sees == "features":
         return lambda feat, _: feat
     normalizer = world_model.proprio_normalizer
-    return lambda feat, proprio: torch.cat((feat, normalizer(proprio)), -1)
+    if sees == "features_and_proprio":
+        return lambda feat, proprio: torch.cat((feat, normalizer(proprio)), -1)
+    colors = _color_decoder(sees, world_model).from_feat
+    return lambda feat, proprio: torch.cat((colors(feat), normalizer(proprio)), -1)
 
 
 def imagined_sight(sees: Sees, world_model: object) -> ImaginedSight:
@@ -54,23 +85,44 @@ def imagined_sight(sees: Sees, world_model: object) -> ImaginedSight:
 
     Args:
         sees: What of them.
-        world_model: In evaluation mode; reads proprioception from features if the policy is to see it.
+        world_model: In evaluation mode; reads from features what else the policy is to see.
 
     Raises:
         ValueError: If it cannot.
     """
     if sees == "features":
         return features_alone
-    decoder = world_model.proprio_decoder if isinstance(world_model, WorldModel) else None
-    if decoder is None:
-        raise ValueError(no_decoder(sees, "this world model"))
-    return lambda feat: torch.cat((feat, decoder(feat)), -1)
+    proprio = world_model.proprio_decoder if isinstance(world_model, WorldModel) else None
+    if not isinstance(world_model, WorldModel) or proprio is None:
+        raise ValueError(no_decoder(sees, ["proprio"], "this world model"))
+    if sees == "features_and_proprio":
+        return lambda feat: torch.cat((feat, proprio(feat)), -1)
+    colors = _color_decoder(sees, world_model).from_feat
+    return lambda feat: torch.cat((colors(feat), proprio(feat)), -1)
 
 
-def no_decoder(sees: Sees, whose: str) -> str:
-    """What to tell who wants a policy to see what imagination cannot show."""
+def _color_decoder(sees: Sees, world_model: WorldModel) -> ColorDecoder:
+    if world_model.color_decoder is None:
+        raise ValueError(no_decoder(sees, ["color"], "this world model"))
+    return world_model.color_decoder
+
+
+def missing_decoders(sees: Sees, losses: LossConfig, *, imagined: bool) -> list[str]:
+    """Decoders that a world model of these losses lacks to show it; see ``NEEDED``.
+
+    Args:
+        sees: What is shown.
+        losses: Of the world model.
+        imagined: Whether in imagination too: on real frames proprioception is measured.
+    """
+    needed = [name for name in NEEDED[sees] if imagined or name != "proprio"]
+    return [name for name in needed if getattr(losses, f"{name}_coef") == 0]
+
+
+def no_decoder(sees: Sees, missing: Sequence[str], whose: str) -> str:
+    """What to tell who wants a policy to see what a world model cannot show."""
+    settings = " and ".join(f"world_model.losses.{name}_coef" for name in missing)
     return (
-        f"policy.sees is {sees!r}, but no proprioception is decoded by {whose}, so imagination has none to "
-        "show; set world_model.losses.proprio_coef above 0 and train again, or set policy.sees to 'features' "
-        "and clone again"
+        f"policy.sees is {sees!r}, but {whose} decodes no {' and no '.join(missing)}; set {settings} above 0 "
+        "and train again, or set policy.sees to 'features' and clone again"
     )

@@ -60,7 +60,7 @@ class SimulatedEnv(DecisionEnv):
     ) -> None:
         super().__init__(
             starts=len(starts),
-            cond_dim=condition_dim(sees, world_model.feat_dim),
+            cond_dim=condition_dim(sees, world_model),
             num_envs=num_envs,
             episode_steps=episode_steps,
             act_steps=act_steps,

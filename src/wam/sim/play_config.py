@@ -24,6 +24,10 @@ class PlayConfig:
         short_episodes: Further training episodes that end before a task is done. They give world models many
             more layouts for their frames; policies learn nothing from them.
         short_episode_frames: Stored frames of each of those.
+        short_warm_up: Whether they begin with aimless motion, as long ones must: a segment needs 48 frames
+            before its success. Without it they begin with a try, and most have time to end it.
+        short_miss_probability: Chance that a try in a short episode misses on purpose: it stops short, or
+            passes beside. World models that have hardly seen a miss imagine that every try succeeds.
         validation_episodes: Fewest validation episodes.
         min_training_segments: Accepted training segments that every task must have.
         test_starts: Accepted segments that every task must have in the validation episodes for test starts.
@@ -47,6 +51,8 @@ class PlayConfig:
     training_episodes: Positive = 1
     short_episodes: Count = 0
     short_episode_frames: Annotated[int, Field(ge=2)] = 40
+    short_warm_up: bool = True
+    short_miss_probability: Share = 0.0
     validation_episodes: Positive = 1
     min_training_segments: Count = 50
     test_starts: Count = 29

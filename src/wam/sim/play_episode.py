@@ -13,6 +13,7 @@ from wam.sim import constants as c
 from wam.sim import starts
 from wam.sim.backends import Table, make_table
 from wam.sim.config import SimConfig
+from wam.sim.expert_runs import Variant, draw_attempt
 from wam.sim.experts import STROKE_ENDS, Attempt, escape, plan
 from wam.sim.play_config import PlayConfig
 from wam.sim.waypoints import CLOSED, OPEN, Leg, LegFollower
@@ -36,6 +37,8 @@ FAMILIES: Final = (
 episodes take opposite ones, so that all eight tasks come up equally often."""
 ROOM: Final = 0.02
 """Metres beyond the threshold that a task must have left to be tried, and that a stroke goes at least."""
+MISSES: Final[tuple[Variant, ...]] = ("short", "beside")
+"""How a try misses on purpose."""
 TRIES: Final = 2
 """Attempts at a task before play moves on."""
 WARM_UP_STEPS: Final = (18, 30)
@@ -89,9 +92,16 @@ def record_episode(sim: SimConfig, config: PlayConfig, split: str, index: int) -
     start = _start_for(sim, agenda, rng)
     env = make_table(sim, render=True)
     try:
-        frames = config.short_episode_frames if split == SHORT else config.episode_frames
-        player = _Player(env, config, rng, env.reset(options={"start": start})[0], frames)
-        player.play(agenda)
+        is_short = split == SHORT
+        player = _Player(
+            env,
+            config,
+            rng,
+            env.reset(options={"start": start})[0],
+            frames=config.short_episode_frames if is_short else config.episode_frames,
+            miss_probability=config.short_miss_probability if is_short else 0.0,
+        )
+        player.play(agenda, warm_up=config.short_warm_up or not is_short)
     finally:
         env.close()
     observations = player.observations
@@ -145,9 +155,17 @@ class _Player:
     """Acts in one environment and keeps what was seen, until the episode is full."""
 
     def __init__(
-        self, env: Table, config: PlayConfig, rng: np.random.Generator, first: dict[str, Any], frames: int
+        self,
+        env: Table,
+        config: PlayConfig,
+        rng: np.random.Generator,
+        first: dict[str, Any],
+        *,
+        frames: int,
+        miss_probability: float,
     ) -> None:
         self._env, self._config, self._rng, self._frames = env, config, rng, frames
+        self._miss_probability = miss_probability
         self.observations = [first]
         self.tries = self.misses = 0
         self._kick, self._kick_left = np.zeros(ACTION_DIM - 1), 0
@@ -161,9 +179,10 @@ class _Player:
         scene: NDArray[np.float64] = self.observations[-1]["scene_obs"]
         return scene
 
-    def play(self, agenda: Sequence[str]) -> None:
+    def play(self, agenda: Sequence[str], *, warm_up: bool) -> None:
         """Do the agenda, then whatever is possible, until the episode is full."""
-        self._wander(int(self._rng.integers(*WARM_UP_STEPS)))
+        if warm_up:
+            self._wander(int(self._rng.integers(*WARM_UP_STEPS)))
         queue = list(agenda)
         while not self._full:
             name = self._choose(queue)
@@ -195,6 +214,10 @@ class _Player:
     def _attempt(self, task: Task) -> Attempt:
         rng, config = self._rng, self._config
         speed = float(rng.uniform(config.speed_low, config.speed_high))
+        if self._miss_probability > 0 and rng.random() < self._miss_probability:
+            return replace(
+                draw_attempt(task, MISSES[rng.integers(len(MISSES))], self._scene, rng), speed=speed
+            )
         attempt = Attempt(task.name, speed=speed, press_depth=float(rng.uniform(*PRESS_DEPTHS)))
         if task.name not in STROKE_ENDS:
             return attempt

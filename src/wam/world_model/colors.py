@@ -11,7 +11,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int, UInt8
+from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
 from wam.nn.init import build_empty
@@ -174,24 +174,22 @@ class ColorDecoder(nn.Module):
     def losses(
         self,
         feat: Float[Tensor, "N F"],
-        chosen: Int[Tensor, " N"],
-        embed: Float[Tensor, "L E"],
-        target: Float[Tensor, "L M"],
-        weight: Float[Tensor, "L M"],
+        embed: Float[Tensor, "N E"],
+        target: Float[Tensor, "N M"],
+        weight: Float[Tensor, "N M"],
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """Half the squared error of each head, summed over moments and cameras, mean over its frames.
+        """Half the squared error of each head, summed over moments and cameras, mean over frames.
 
         Args:
-            feat: Of the frames that are decoded.
-            chosen: Which of the L frames those are.
-            embed: Of all frames.
-            target: Of all frames, as ``targets`` gives them.
+            feat: Features.
+            embed: Embeddings.
+            target: As ``targets`` gives them.
             weight: Same.
 
         Returns:
             The loss of the features and that of the embeddings.
         """
-        feat_error = weight[chosen] * (self.from_feat(feat) - target[chosen])
+        feat_error = weight * (self.from_feat(feat) - target)
         embed_error = weight * (self.from_embed(embed) - target)
         return _half_square(feat_error), _half_square(embed_error)
 

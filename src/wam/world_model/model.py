@@ -249,8 +249,9 @@ class WorldModel(nn.Module):
             terms["proprio"] = 0.5 * error.square().sum(dim=-1).mean()
         if self.color_decoder is not None:
             target, weight = color_targets(self.color_decoder, batch)
+            # of all frames: reading colours costs next to nothing beside drawing pictures
             terms["color"], terms["embed_color"] = self.color_decoder.losses(
-                feat, chosen, embed.flatten(end_dim=1), target, weight
+                observed.feat.flatten(end_dim=1), embed.flatten(end_dim=1), target, weight
             )
         return terms, metrics
 

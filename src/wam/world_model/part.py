@@ -59,7 +59,6 @@ class Part:
         """Terms or metrics of this part, such that the parts' add up to the whole batch's."""
         shares = {
             "image": decoded_share,
-            "color": decoded_share,
             "action": self.pair_share,
             "action_error": self.pair_share,
         }

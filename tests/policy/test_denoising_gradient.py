@@ -5,12 +5,12 @@ from wam.policy.config import DiffusionConfig
 from wam.policy.diffusion import DiffusionPolicy
 
 
+@pytest.mark.parametrize("predicts", ["noise", "clean"])
 @pytest.mark.parametrize("blocks", [1, 3])
-def test_loss_and_gradient_are_those_of_autograd(blocks):
+def test_loss_and_gradient_are_those_of_autograd(blocks, predicts):
     torch.manual_seed(0)
-    policy = DiffusionPolicy(
-        9, DiffusionConfig(hidden=32, residual_blocks=blocks, standardize_condition=True)
-    )
+    page = DiffusionConfig(hidden=32, residual_blocks=blocks, predicts=predicts, standardize_condition=True)
+    policy = DiffusionPolicy(9, page)
     cond = torch.randn(40, 9) * 3 + 1
     policy.fit_condition(cond)
     action = torch.rand(40, 4, 7) * 2 - 1

@@ -1,4 +1,4 @@
-"""Loss and gradient of noise prediction in one pass, without autograd.
+"""Loss and gradient of denoising in one pass, without autograd.
 
 A cloning step on a CPU is forty small operations; recording them, walking them backwards and handing out
 gradients took as long as the arithmetic. The reference is ``DiffusionPolicy.loss`` and ``backward``.
@@ -15,21 +15,21 @@ from wam.policy.denoiser import DiffusionMLP
 
 
 @torch.no_grad()
-def noise_gradient(
+def denoising_gradient(
     denoiser: DiffusionMLP,
     noisy: Float[Tensor, "B Hs A"],
     k: Int[Tensor, " B"],
     cond: Float[Tensor, "B C"],
-    noise: Float[Tensor, "B Hs A"],
+    target: Float[Tensor, "B Hs A"],
 ) -> Float[Tensor, ""]:
-    """Mean squared error of the predicted noise; its gradient replaces what the parameters hold.
+    """Mean squared error of what is predicted; its gradient replaces what the parameters hold.
 
     Args:
         denoiser: In float32, on a CPU.
         noisy: Noisy chunks.
         k: Denoising step of each chunk.
         cond: Standardised conditions.
-        noise: What should be predicted.
+        target: What should be predicted: the noise in them, or the clean chunks.
     """
     lift, _, lower = denoiser.step_embedding
     first, blocks = denoiser.trunk.input, denoiser.trunk.blocks
@@ -47,7 +47,7 @@ def noise_gradient(
         inner, inner_slope = mish_and_slope(_apply(block.first, active))
         tape.append((block, active, slope, inner, inner_slope))
         x = x + _apply(block.second, inner)
-    error = _apply(denoiser.trunk.output, x).sub_(noise.flatten(1))
+    error = _apply(denoiser.trunk.output, x).sub_(target.flatten(1))
     loss = error.square().mean()
 
     grad = _back(denoiser.trunk.output, x, error.mul_(2 / error.numel()))
