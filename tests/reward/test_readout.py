@@ -92,6 +92,27 @@ def test_the_judge_decides_as_the_oracle_does(trained, task: str) -> None:
     np.testing.assert_array_equal(judge.predict(shown).numpy()[clear], want[clear])
 
 
+@pytest.mark.parametrize("task", [name for name in TASK_NAMES if not TASKS[name].is_light])
+def test_slack_moves_the_threshold_of_doors_alone(trained, task: str) -> None:
+    row = TASKS[task]
+    start, end = scenes(400, seed=4), scenes(400, seed=5)
+    shown = [torch.from_numpy(features_of(scene)) for scene in (end, start)]
+    strict, lenient = (ReadoutJudge(with_slack(trained[0], slack), row) for slack in (0.0, 0.02))
+    change = (trained[0].read(shown[0]) - trained[0].read(shown[1]))[:, QUANTITIES.index(row.quantity)]
+    change = change.numpy() * np.sign(row.delta)
+    got = [judge.predict(judge.inputs(*shown)).numpy() for judge in (strict, lenient)]
+    np.testing.assert_array_equal(got[0], change > abs(row.delta))
+    between = (change > abs(row.delta) - 0.02) & (change <= abs(row.delta))
+    assert between.any()
+    np.testing.assert_array_equal(got[1], got[0] | between)
+
+
+def with_slack(readout: SceneReadout, slack: float) -> SceneReadout:
+    checkpoint = readout.to_checkpoint()
+    checkpoint.config["readout"]["slack"] = slack
+    return SceneReadout.from_checkpoint(checkpoint)
+
+
 def test_one_start_serves_all_steps_of_an_episode(trained) -> None:
     judge = ReadoutJudge(trained[0], TASKS["open_drawer"])
     feat = torch.randn(3, 5, WIDTH)

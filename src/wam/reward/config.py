@@ -43,6 +43,9 @@ class ReadoutConfig:
     """Metres of error that weigh as much as an undecided light; the unit of openings inside."""
     standardize_floor: float = Field(default=0.05, gt=0)
     """Smallest deviation of an input that is divided by."""
+    slack: float = Field(default=0.0, ge=0)
+    """Metres by which a change of a joint that is read may fall short of the oracle's: readings of what a
+    network is unsure of are drawn towards the middle, and strokes end soon after they suffice."""
 
 
 @config

@@ -97,7 +97,8 @@ class SceneReadout(nn.Module):
 class ReadoutJudge(nn.Module):
     """Judges one task by the rule of ``tasks.predicates.succeeded``, on scenes that are read off features.
 
-    Joints are compared reading with reading, so that a constant error cancels.
+    Joints are compared reading with reading, so that a constant error cancels; the change may fall short of
+    the oracle's by ``slack``.
 
     Args:
         readout: Of the world model whose features are judged.
@@ -130,5 +131,5 @@ class ReadoutJudge(nn.Module):
         delta = self._task.delta
         if self._task.is_light:
             return ((before > LIGHT_ON) != (delta > 0)) & ((after > LIGHT_ON) == (delta > 0))
-        change = after - before
-        return change > delta if delta > 0 else change < delta
+        change = (after - before) * (1.0 if delta > 0 else -1.0)
+        return change > abs(delta) - self.readout.config.slack
