@@ -99,7 +99,7 @@ def test_slack_moves_the_threshold_of_doors_alone(trained, task: str) -> None:
     shown = [torch.from_numpy(features_of(scene)) for scene in (end, start)]
     strict, lenient = (ReadoutJudge(with_slack(trained[0], slack), row) for slack in (0.0, 0.02))
     change = (trained[0].read(shown[0]) - trained[0].read(shown[1]))[:, QUANTITIES.index(row.quantity)]
-    change = change.numpy() * np.sign(row.delta)
+    change = change.detach().numpy() * np.sign(row.delta)
     got = [judge.predict(judge.inputs(*shown)).numpy() for judge in (strict, lenient)]
     np.testing.assert_array_equal(got[0], change > abs(row.delta))
     between = (change > abs(row.delta) - 0.02) & (change <= abs(row.delta))
