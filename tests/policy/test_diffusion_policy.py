@@ -105,6 +105,22 @@ def test_deterministic_sampling_ends_in_range_and_training_noise_is_bounded():
     assert 1 < noisy.abs().max() <= 1 + 0.3 + 1e-5
 
 
+@torch.no_grad()
+def test_a_network_that_predicts_the_clean_chunk_is_taken_at_its_word():
+    """Whatever the noise: the last step is the network's chunk, clipped; the first is the posterior's mean."""
+    policy, cond = make_policy(predicts="clean"), torch.randn(5, 6)
+    chunk = torch.linspace(-1.5, 1.5, 28).reshape(4, 7)
+    policy.denoiser.trunk.output.weight.zero_()
+    policy.denoiser.trunk.output.bias.copy_(chunk.flatten())
+    for seed in (0, 1):
+        got = policy.sample(cond, generator=generator(seed), deterministic=True)
+        torch.testing.assert_close(got, chunk.clamp(-1, 1).expand_as(got), atol=1e-6, rtol=0)
+    noisy, k = torch.randn(5, 4, 7), torch.tensor([19])
+    want = policy.schedule.posterior_mean(chunk.clamp(-1, 1).expand_as(noisy), noisy, k)
+    torch.testing.assert_close(policy.transition_mean(noisy, k, policy.project(cond)), want)
+    assert policy.loss(cond, chunk.expand(5, 4, 7), generator()).loss < 1e-12
+
+
 def test_sampling_repeats_with_the_same_generator():
     policy, cond = make_policy(), torch.randn(3, 6)
     first, again, other = (

@@ -30,9 +30,9 @@ class DiffusionConfig:
     hidden: int = Field(gt=0)
     """Width of the trunk; 512 published."""
     sees: Sees = "features"
-    """What it is conditioned on: the world model's features, as published; or the arm's normalised
-    proprioception beside them, measured on real frames, decoded from the features in imagination; or that
-    beside where the world model, from its features, says that colours are."""
+    """What it is conditioned on: the world model's features, as published; features and the arm's normalised
+    proprioception, which is measured on real frames and decoded from the features in imagination; or that
+    proprioception and, in place of the features, the colour moments that are decoded from them."""
     predicts: Prediction = "noise"
     """What the network says of a noisy chunk: the ``noise`` in it, as published, or the ``clean`` chunk. Of a
     perfect network both are the same; after a short training the noise, divided by what little signal there

@@ -21,8 +21,8 @@ class PlayConfig:
         seed: Seed of everything; an episode depends on it, its split and its number alone.
         episode_frames: Stored frames per episode (30 a second). Short episodes mean many layouts.
         training_episodes: Fewest training episodes.
-        short_episodes: Further training episodes that end before a task is done. They give world models many
-            more layouts for their frames; policies learn nothing from them.
+        short_episodes: Further training episodes, too short for a segment. They give world models many more
+            layouts for their frames; policies learn nothing from them.
         short_episode_frames: Stored frames of each of those.
         short_warm_up: Whether they begin with aimless motion, as long ones must: a segment needs 48 frames
             before its success. Without it they begin with a try, and most have time to end it.
