@@ -107,7 +107,7 @@ def test_deterministic_sampling_ends_in_range_and_training_noise_is_bounded():
 
 @torch.no_grad()
 def test_a_network_that_predicts_the_clean_chunk_is_taken_at_its_word():
-    """Whatever the noise: the last step is the network's chunk, clipped; the first is the posterior's mean."""
+    """The last step is the network's chunk, clipped, whatever the noise; others are the posterior's mean."""
     policy, cond = make_policy(predicts="clean"), torch.randn(5, 6)
     chunk = torch.linspace(-1.5, 1.5, 28).reshape(4, 7)
     policy.denoiser.trunk.output.weight.zero_()

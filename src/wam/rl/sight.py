@@ -92,9 +92,9 @@ def imagined_sight(sees: Sees, world_model: object) -> ImaginedSight:
     """
     if sees == "features":
         return features_alone
-    proprio = world_model.proprio_decoder if isinstance(world_model, WorldModel) else None
-    if not isinstance(world_model, WorldModel) or proprio is None:
+    if not isinstance(world_model, WorldModel) or world_model.proprio_decoder is None:
         raise ValueError(no_decoder(sees, ["proprio"], "this world model"))
+    proprio = world_model.proprio_decoder
     if sees == "features_and_proprio":
         return lambda feat: torch.cat((feat, proprio(feat)), -1)
     colors = _color_decoder(sees, world_model).from_feat

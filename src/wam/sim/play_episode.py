@@ -37,7 +37,7 @@ FAMILIES: Final = (
 episodes take opposite ones, so that all eight tasks come up equally often."""
 ROOM: Final = 0.02
 """Metres beyond the threshold that a task must have left to be tried, and that a stroke goes at least."""
-MISSES: Final[tuple[Variant, ...]] = ("short", "beside")
+MISS_KINDS: Final[tuple[Variant, ...]] = ("short", "beside")
 """How a try misses on purpose."""
 TRIES: Final = 2
 """Attempts at a task before play moves on."""
@@ -216,7 +216,7 @@ class _Player:
         speed = float(rng.uniform(config.speed_low, config.speed_high))
         if self._miss_probability > 0 and rng.random() < self._miss_probability:
             return replace(
-                draw_attempt(task, MISSES[rng.integers(len(MISSES))], self._scene, rng), speed=speed
+                draw_attempt(task, MISS_KINDS[rng.integers(len(MISS_KINDS))], self._scene, rng), speed=speed
             )
         attempt = Attempt(task.name, speed=speed, press_depth=float(rng.uniform(*PRESS_DEPTHS)))
         if task.name not in STROKE_ENDS:
