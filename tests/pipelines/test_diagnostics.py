@@ -121,7 +121,10 @@ def test_the_report_takes_whatever_was_diagnosed() -> None:
     lines = [("open_drawer", "wam.cloned", 0, True, 5)]
     success = success_table(pd.DataFrame(lines, columns=["task", "policy", "start", "success", "steps"]))
     report = ReportConfig(title="t", data_set="d", bootstrap_seed=0, videos_per_task=0)
+    seen = DiffusionConfig(hidden=8, standardize_condition=False)
     nothing = [None] * 10
-    assert "were not run" in diagnose(page(), report, success, *nothing)
+    assert "were not run" in diagnose(page(), seen, report, success, *nothing)
     tables: list[pd.DataFrame | None] = [*nothing[:6], rows(10, 1), NOTHING, *nothing[:2]]
-    assert "WAM: PPO in this imagination cannot be trusted" in diagnose(page(), report, success, *tables)
+    assert "WAM: PPO in this imagination cannot be trusted" in diagnose(
+        page(), seen, report, success, *tables
+    )

@@ -1,5 +1,7 @@
 """The section on why policies fail: a verdict in words, tables that say what the figures say, or a note."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -160,6 +162,12 @@ def test_what_a_task_turns_on_and_is_not_known_is_named(diagnoses: Diagnoses) ->
     other = obstacle_table("diwa", diagnoses, cells_of(success()), 0.15).set_index("task")
     assert other.loc["open drawer", "not known well enough"] == "nothing"
     assert other.loc["open drawer", "failures believed"] == "n/a"
+
+
+def test_a_measured_arm_is_no_obstacle(diagnoses: Diagnoses) -> None:
+    shown = replace(diagnoses, arm_measured=True)
+    table = obstacle_table("wam", shown, cells_of(success()), 0.15).set_index("task")
+    assert table.loc["open drawer", "not known well enough"] == "drawer opening 3.0 cm (2.0 cm)"
 
 
 def test_probes_stand_beside_guess_and_proprioception(diagnoses: Diagnoses) -> None:

@@ -108,9 +108,15 @@ def values_at(episodes: Episodes, rows: NDArray[np.int64]) -> NDArray[np.float64
     return values(episodes.robot_obs[rows], episodes.scene_state[rows], layout)
 
 
-def needed_for(task: str) -> tuple[str, ...]:
-    """Names of the quantities that a task turns on: the hand, what it moves, and where that stands."""
+def needed_for(task: str, *, arm: bool = True) -> tuple[str, ...]:
+    """Names of the quantities that a task turns on: the hand, what it moves, and where that stands.
+
+    Args:
+        task: The task.
+        arm: Whether the hand is among them; a policy that is shown it measured need not read it.
+    """
     moved = TASKS[task].quantity
     scene = [SCENE[index].name for index in (*_JOINTS_OF_TASK.get(moved, ()), moved)]
     layout = [f"{LAYOUT_PREFIX}{name}" for name in _LAYOUT_OF_TASK[moved]]
-    return (*(quantity.name for quantity in ARM), *scene, *layout)
+    hand = [quantity.name for quantity in ARM] if arm else []
+    return (*hand, *scene, *layout)

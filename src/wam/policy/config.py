@@ -62,6 +62,11 @@ class DiffusionConfig:
     standardize_floor: float = Field(default=0.1, gt=0)
     """Smallest deviation that is divided by (features are one-hot or in [-1, 1])."""
 
+    @property
+    def sees_arm(self) -> bool:
+        """Whether real frames are shown with the arm as it is measured."""
+        return self.sees != "features"
+
     @model_validator(mode="after")
     def _chunk_covers_execution(self) -> "DiffusionConfig":
         if self.act_steps > self.horizon_steps:

@@ -33,6 +33,7 @@ class Diagnoses:
         drifts: Scores along imagination.
         episodes: Imagined and real episodes of the cloned policies.
         detections: Quality of the judges of success by kind of frame.
+        arm_measured: Whether policies are shown the measured arm, which then is no obstacle to them.
     """
 
     probes: Mapping[str, pd.DataFrame] = field(default_factory=dict)
@@ -40,6 +41,7 @@ class Diagnoses:
     drifts: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     episodes: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     detections: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    arm_measured: bool = field(default=False, kw_only=True)
 
     @property
     def measured(self) -> bool:
@@ -68,16 +70,24 @@ def obstacle_table(world_model: str, diagnoses: Diagnoses, cells: Cells, max_gap
         for key, title in shown.items():
             cell = cells.get((key, task))
             line[title] = MISSING if cell is None else percent(cell.rate)
-        line["not known well enough"] = MISSING if probes is None else unknown(probes, task)
+        line["not known well enough"] = (
+            MISSING if probes is None else unknown(probes, task, arm=not diagnoses.arm_measured)
+        )
         line["failures believed"] = _believed(found, task, max_gap)
         line["imagined minus real (points)"] = _gap(gaps, task, max_gap)
         lines.append(line)
     return pd.DataFrame(lines)
 
 
-def unknown(probes: pd.DataFrame, task: str) -> str:
-    """Quantities that a task turns on and whose probe fails, with score and pass mark."""
-    mine = probes[(probes["reads"] == FEATURES) & probes["quantity"].isin(needed_for(task))]
+def unknown(probes: pd.DataFrame, task: str, *, arm: bool = True) -> str:
+    """Quantities that a task turns on and whose probe fails, with score and pass mark.
+
+    Args:
+        probes: Scores of linear probes.
+        task: The task.
+        arm: Whether the policy has to read the arm off the features.
+    """
+    mine = probes[(probes["reads"] == FEATURES) & probes["quantity"].isin(needed_for(task, arm=arm))]
     failing = []
     for _, row in mine[mine["passes"] == 0].iterrows():
         score, mark = (_score(row[name], row["is_light"]) for name in ("score", "tolerance"))

@@ -1,7 +1,7 @@
 """Results of all conditions to tables, figures and one page."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -11,6 +11,7 @@ from wam.diagnostics.config import CalibrationConfig
 from wam.evaluation.success import MEAN_ROW, success_table
 from wam.pipelines.grid import CONDITIONS, WORLD_MODELS
 from wam.pipelines.pages import EvaluationConfig, ReportConfig
+from wam.policy.config import DiffusionConfig, Sees
 from wam.report import results as page
 from wam.report.comparisons import imagined_beside_real
 from wam.report.diagnosis_tables import Diagnoses
@@ -92,7 +93,11 @@ def draw_figures(
 
 
 def diagnose(
-    calibration: CalibrationConfig, config: ReportConfig, success: pd.DataFrame, *tables: pd.DataFrame | None
+    calibration: CalibrationConfig,
+    policy: DiffusionConfig,
+    config: ReportConfig,
+    success: pd.DataFrame,
+    *tables: pd.DataFrame | None,
 ) -> str:
     """Why policies fail, as a part of the page; of the world models that were diagnosed."""
     count = len(WORLD_MODELS)
@@ -104,13 +109,21 @@ def diagnose(
         }
         for place in range(0, len(tables), count)
     ]
-    return diagnostics_html(
-        Diagnoses(*kinds), success, max_gap=calibration.max_gap, seed=config.bootstrap_seed
-    )
+    diagnoses = Diagnoses(*kinds, arm_measured=policy.sees_arm)
+    return diagnostics_html(diagnoses, success, max_gap=calibration.max_gap, seed=config.bootstrap_seed)
+
+
+SEEN: Final[Mapping[Sees, str]] = {
+    "features": "features",
+    "features_and_proprio": "features, measured arm",
+    "colors_and_proprio": "colours read from features, measured arm",
+}
+"""For a reader: what policies see of a world model's features and of a real frame."""
 
 
 def render_report(
     config: ReportConfig,
+    policy: DiffusionConfig,
     evaluation: EvaluationConfig,
     seed: int,
     lineage: Mapping[str, Any],
@@ -129,7 +142,7 @@ def render_report(
         page.Results(
             title=config.title,
             subtitle=config.data_set,
-            facts=facts(rows, seed, lineage),
+            facts={"policies see": SEEN[policy.sees]} | facts(rows, seed, lineage),
             rows=rows,
             success=success,
             quality=metrics[metrics["stage"] == "open_loop"],

@@ -51,6 +51,7 @@ def create_pipeline() -> Pipeline:
                 diagnose,
                 [
                     "params:calibration",
+                    "params:policy",
                     "params:report",
                     "success_table",
                     *_of_each(
@@ -70,6 +71,7 @@ def create_pipeline() -> Pipeline:
                 render_report,
                 [
                     "params:report",
+                    "params:policy",
                     "params:evaluation",
                     "params:seed",
                     "lineage",
