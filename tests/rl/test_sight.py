@@ -14,7 +14,7 @@ from wam.reward.config import ClassifierConfig
 from wam.rl.finetune import finetune
 from wam.rl.imagined_env import ImaginedEnv
 from wam.rl.imagined_practice import Imagination
-from wam.rl.sight import condition_dim, imagined_sight, measured_sight
+from wam.rl.sight import condition_dim, imagined_sight, measured_sight, missing_decoders
 from wam.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from wam.world_model.model import WorldModel
 
@@ -86,6 +86,19 @@ def test_colors_are_read_from_features_in_both_worlds_and_take_their_place(model
     assert condition_dim(COLORS, model) == measured.shape[1] == imagined.shape[1] == colors.shape[1] + 18
     assert torch.equal(measured, torch.cat((colors, model.proprio_normalizer(proprio)), 1))
     assert torch.equal(imagined, torch.cat((colors, model.proprio_decoder(feat)), 1))
+
+
+def test_a_carried_arm_is_shown_in_imagination_and_needs_no_decoder():
+    """It is the end of the features; policies trained on measured arms meet the same numbers."""
+    carrying = WorldModel(tiny_config(carries_arm=True, color_coef=1.0), seed=1).eval()
+    assert carrying.proprio_decoder is None
+    feat = torch.rand(3, carrying.feat_dim)
+    for sees in (BOTH, COLORS):
+        assert torch.equal(imagined_sight(sees, carrying)(feat)[:, -18:], feat[:, -18:])
+        assert missing_decoders(sees, carrying.config, imagined=True) == []
+    arms = carrying.proprio_normalizer(torch.randn(3, PROPRIO_DIM))
+    state = carrying.state_from_feat(torch.cat((feat[:, :-18], arms), 1))
+    assert torch.equal(imagined_sight(COLORS, carrying)(state.feat)[:, -18:], arms)
 
 
 def test_a_world_model_that_decodes_no_colors_cannot_show_them():

@@ -9,7 +9,6 @@ from wam.nn.distributions import categorical_kl
 from wam.seeding import torch_generator
 from wam.world_model.model import WorldModel
 from wam.world_model.overshooting import overshooting_loss
-from wam.world_model.state import RSSMState
 
 
 def observed_in(model: WorldModel, batch: dict[str, torch.Tensor]):
@@ -19,9 +18,12 @@ def observed_in(model: WorldModel, batch: dict[str, torch.Tensor]):
     )
 
 
-@pytest.fixture
-def model() -> WorldModel:
-    return WorldModel(tiny_config(overshooting_coef=0.5), seed=3)
+@pytest.fixture(params=[False, True], ids=["published", "carries_arm"])
+def model(request) -> WorldModel:
+    model = WorldModel(tiny_config(overshooting_coef=0.5, carries_arm=request.param), seed=3)
+    if request.param:
+        model.rssm.arm_motion.weight.fill_(0.01)
+    return model
 
 
 def test_it_is_the_slow_chain(model):
@@ -39,7 +41,7 @@ def test_it_is_the_slow_chain(model):
             after = model.rssm.imagine_step(state, action, noise[stream : stream + 1, step])
             q = observed.posterior_logits[stream, step]
             total += categorical_kl(q, model.rssm.prior_logits(after.deter)[0]).item()
-            state = RSSMState(after.deter, after.stoch)
+            state = after
     assert got.item() == pytest.approx(total / (3 * 4), rel=1e-5)
 
 

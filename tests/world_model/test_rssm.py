@@ -6,7 +6,7 @@ from wam.nn.distributions import sample_one_hot
 from wam.seeding import torch_generator
 from wam.world_model.model import WorldModel
 from wam.world_model.rssm import Observed
-from wam.world_model.state import RSSMState
+from wam.world_model.state import RSSMState, joined
 
 
 def plain_observe(rssm, *frames) -> Observed:
@@ -21,9 +21,13 @@ def plain_observe(rssm, *frames) -> Observed:
     return Observed(*(torch.stack(x, dim=1) for x in (feats, posteriors, priors)), state)
 
 
-@pytest.fixture
-def model():
-    return WorldModel(tiny_config(), seed=3)
+@pytest.fixture(params=[False, True], ids=["published", "carries_arm"])
+def model(request):
+    model = WorldModel(tiny_config(carries_arm=request.param), seed=3)
+    if request.param:
+        weight = model.rssm.arm_motion.weight
+        weight.copy_(0.1 * torch.randn(weight.shape, generator=torch_generator(9)))
+    return model
 
 
 @pytest.fixture
@@ -34,28 +38,33 @@ def frames(model):
     generator = torch_generator(3)
     deter = torch.randn(3, 12, generator=generator).requires_grad_(True)
     stoch = torch.randn(3, 3, 4, generator=generator).requires_grad_(True)
-    return embed, batch["prev_action"], batch["is_first"], RSSMState(deter, stoch), noise
+    arm = None
+    if model.config.rssm.carries_arm:
+        arm = torch.rand(3, 18, generator=generator).requires_grad_(True)
+    return embed, batch["prev_action"], batch["is_first"], RSSMState(deter, stoch, arm), noise
 
 
 def gradients(observed, inputs):
     generator = torch_generator(4)
-    values = (*observed[:3], *observed.state)
+    values = (*observed[:3], *observed.state.tensors.values())
     total = sum((x * torch.randn(x.shape, generator=generator)).sum() for x in values)
     return torch.autograd.grad(total, inputs, allow_unused=True)
 
 
 def test_observing_t_frames_equals_t_single_steps(model, frames):
     fast, slow = model.rssm.observe(*frames), plain_observe(model.rssm, *frames)
-    for got, want in zip((*fast[:3], *fast.state), (*slow[:3], *slow.state), strict=True):
+    assert fast.state.tensors.keys() == slow.state.tensors.keys()
+    pairs = zip(fast.state.tensors.values(), slow.state.tensors.values(), strict=True)
+    for got, want in (*zip(fast[:3], slow[:3], strict=True), *pairs):
         torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-5)
 
 
 def test_gradients_equal_those_of_the_plain_loop(model, frames):
     embed, _, _, state, _ = frames
-    inputs = [embed, *state, *model.rssm.parameters()]
+    inputs = [embed, *state.tensors.values(), *model.rssm.parameters()]
     fast = gradients(model.rssm.observe(*frames), inputs)
     slow = gradients(plain_observe(model.rssm, *frames), inputs)
-    names = ["embed", "deter", "stoch", *(name for name, _ in model.rssm.named_parameters())]
+    names = ["embed", *state.tensors, *(name for name, _ in model.rssm.named_parameters())]
     for name, got, want in zip(names, fast, slow, strict=True):
         assert (got is None) == (want is None), name
         if got is not None:
@@ -69,7 +78,7 @@ def test_nothing_before_an_episode_start_changes_what_comes_after(model, frames)
     one = model.rssm.observe(embed, prev_action, is_first, state, noise)
     changed = embed.detach().clone()
     changed[:, :3] += 1.0
-    other_state = RSSMState(state.deter + 1.0, state.stoch - 1.0)
+    other_state = state.map(lambda x: x + 1.0)
     two = model.rssm.observe(changed, prev_action, is_first, other_state, noise)
     assert not torch.equal(one.feat[:, :3], two.feat[:, :3])
     assert torch.equal(one.feat[:, 3:], two.feat[:, 3:])
@@ -90,7 +99,8 @@ def test_imagining_recorded_actions_is_the_rollout_of_the_prior(model, frames):
     imagined = state
     for t in range(3):
         deter = model.rssm.deter_step(imagined, prev_action[:, t])
-        want = RSSMState(deter, sample_one_hot(model.rssm.prior_logits(deter), noise[:, t]))
+        stoch = sample_one_hot(model.rssm.prior_logits(deter), noise[:, t])
+        want = RSSMState(deter, stoch, model.rssm.moved(imagined.arm, prev_action[:, t]))
         imagined = model.rssm.imagine_step(imagined, prev_action[:, t], noise[:, t])
         assert torch.equal(imagined.feat, want.feat)
 
@@ -103,16 +113,51 @@ def test_the_prior_and_the_posterior_share_the_deterministic_step(model, frames)
     assert torch.equal(observed.deter, imagined.deter)
 
 
-def test_states_are_one_hot_and_make_features_and_back():
-    model = tiny_world_model()
+@pytest.mark.parametrize(("carries_arm", "width"), [(False, 24), (True, 42)])
+def test_states_are_one_hot_and_make_features_and_back(carries_arm, width):
+    model = tiny_world_model(carries_arm=carries_arm)
     state = model.imagine_step(model.initial_state(5), torch.zeros(5, 7), torch_generator(0))
     assert (state.stoch.sum(dim=-1) == 1).all()
-    assert state.feat.shape == (5, model.feat_dim) == (5, 24)
-    back = model.state_from_feat(state.feat)
-    assert all(torch.equal(a, b) for a, b in zip(back, state, strict=True))
+    assert state.feat.shape == (5, model.feat_dim) == (5, width)
+    back = model.state_from_feat(state.feat).tensors
+    assert back.keys() == state.tensors.keys()
+    assert all(torch.equal(back[name], value) for name, value in state.tensors.items())
 
 
-def test_masking_zeroes_whole_rows_and_rows_selects_them():
-    state = RSSMState(torch.ones(2, 3), torch.ones(2, 1, 2)).masked(torch.tensor([1, 0]))
-    assert state.feat.sum(dim=1).tolist() == [5, 0]
-    assert state.rows(slice(1, 2)).feat.shape == (1, 5)
+@pytest.mark.parametrize("arm", [None, torch.ones(2, 4)], ids=["published", "carries_arm"])
+def test_what_is_done_to_rows_is_done_to_every_part(arm):
+    ones = RSSMState(torch.ones(2, 3), torch.ones(2, 1, 2), arm)
+    width = 5 if arm is None else 9
+    state = ones.masked(torch.tensor([1, 0]))
+    assert state.feat.sum(dim=1).tolist() == [width, 0]
+    assert state.rows(slice(1, 2)).feat.shape == (1, width)
+    twos = ones.map(lambda x: 2 * x)
+    assert ones.where(torch.tensor([True, False]), twos).feat.sum(dim=1).tolist() == [width, 2 * width]
+    replaced = ones.replaced(torch.tensor([1]), twos.rows(slice(0, 1)))
+    assert replaced.feat.sum(dim=1).tolist() == [width, 2 * width]
+    assert joined([ones, twos]).feat.sum(dim=1).tolist() == [width, width, 2 * width, 2 * width]
+
+
+def test_the_arm_is_measured_on_frames_and_moved_by_actions_in_imagination():
+    """It is the end of the embedding, whatever came before; imagined, it does not depend on h and z."""
+    model = tiny_world_model(carries_arm=True)
+    embed = torch.randn(2, model.embed_dim)
+    before = model.imagine_step(model.initial_state(2), torch.zeros(2, 7), torch_generator(0))
+    going_on, noise = torch.zeros(2, dtype=torch.bool), model.noise(2, generator=torch_generator(1))
+    seen, _ = model.rssm.observe_step(embed, torch.zeros(2, 7), going_on, before, noise)
+    assert torch.equal(seen.arm, embed[:, -18:])
+    model.rssm.arm_motion.weight[1] = 0.25  # of the first action component
+    action = torch.zeros(2, 7)
+    action[:, 0] = torch.tensor([1.0, -4.0])
+    inside = seen._replace(arm=torch.full((2, 18), 0.5))
+    after = model.imagine_step(inside, action, torch_generator(2))
+    assert after.arm.tolist() == [[0.75] * 18, [0.0] * 18]  # the second is stopped where no arm was seen
+    assert torch.equal(after.arm, model.imagine_step(inside, action, torch_generator(3)).arm)
+
+
+def test_the_arm_shapes_what_is_imagined():
+    model = tiny_world_model(carries_arm=True)
+    state = model.imagine_step(model.initial_state(4), torch.zeros(4, 7), torch_generator(0))
+    elsewhere = state._replace(arm=state.arm + 0.3)
+    here, there = (model.imagine_step(x, torch.zeros(4, 7), torch_generator(1)) for x in (state, elsewhere))
+    assert not torch.allclose(here.deter, there.deter)

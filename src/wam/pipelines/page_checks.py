@@ -45,7 +45,7 @@ def _check_sight(
         ValueError: Naming those that cannot, the setting and the remedy.
     """
     lacking = {
-        name: missing_decoders(policy.sees, model.losses, imagined=imagined) for name, model in models.items()
+        name: missing_decoders(policy.sees, model, imagined=imagined) for name, model in models.items()
     }
     mute = [name for name, missing in lacking.items() if missing]
     if mute:

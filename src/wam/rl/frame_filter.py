@@ -131,9 +131,7 @@ class FrameFilter:
 
     def _put(self, which: NDArray[np.int64], new: RSSMState, proprio: Tensor) -> None:
         rows = torch.from_numpy(which).to(self.state.deter.device)
-        self.state = RSSMState(
-            self.state.deter.index_copy(0, rows, new.deter), self.state.stoch.index_copy(0, rows, new.stoch)
-        )
+        self.state = self.state.replaced(rows, new)
         self.proprio = self.proprio.index_copy(0, rows, proprio)
 
     def _images(self, images: NDArray[np.uint8]) -> Tensor:

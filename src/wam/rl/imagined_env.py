@@ -116,8 +116,6 @@ class ImaginedEnv(DecisionEnv):
 
     def _restart(self, ended: Tensor, rows: Tensor) -> Tensor:
         starts = self.start_states.rows(rows)
-        deter = torch.where(ended[:, None], starts.deter, self._state.deter)
-        stoch = torch.where(ended[:, None, None], starts.stoch, self._state.stoch)
-        self._state = RSSMState(deter=deter, stoch=stoch)
+        self._state = starts.where(ended, self._state)
         self.start_feat = torch.where(ended[:, None], starts.feat, self.start_feat)
         return self.sight(self._state.feat)

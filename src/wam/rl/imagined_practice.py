@@ -59,7 +59,7 @@ class Imagination:
 
     def identity(self) -> Identity:
         """See ``Practice``."""
-        weights = {"start/deter": self._start_states.deter, "start/stoch": self._start_states.stoch}
+        weights = {f"start/{name}": value for name, value in self._start_states.tensors.items()}
         weights |= named_weights("judge", self._judge)
         if isinstance(self._world_model, nn.Module):
             weights |= named_weights("world_model", self._world_model)

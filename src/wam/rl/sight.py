@@ -6,11 +6,11 @@
     features_and_proprio   [h ; z ; p]
     colors_and_proprio     [c ; p]
 
-p is proprioception as the world model's encoder is given it, normalised: on a real frame the measured one, in
-imagination what the world model's decoder reads from h and z. c is the mass and the centre of each colour of
-both cameras as the world model's decoder reads them from h and z, in either world: a few numbers that were
-learned on every layout of play, where the demonstrations of a task show fifty. Judges of success and probes
-are shown features, whatever the policy sees.
+p is proprioception as the world model's encoder is given it, normalised: on a real frame the measured one,
+in imagination the arm that the state carries, or else what the world model's decoder reads from h and z. c is
+the mass and the centre of each colour of both cameras as the world model's decoder reads them from the
+features, in either world: a few numbers that were learned on every layout of play, where the demonstrations
+of a task show fifty. Judges of success and probes are shown features, whatever the policy sees.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ from torch import Tensor
 from wam.contracts import PROPRIO_DIM
 from wam.policy.config import Sees
 from wam.world_model.colors import ColorDecoder
-from wam.world_model.config import LossConfig
+from wam.world_model.config import WorldModelConfig
 from wam.world_model.model import WorldModel
 
 MeasuredSight = Callable[[Tensor, Tensor], Tensor]
@@ -92,13 +92,22 @@ def imagined_sight(sees: Sees, world_model: object) -> ImaginedSight:
     """
     if sees == "features":
         return features_alone
-    if not isinstance(world_model, WorldModel) or world_model.proprio_decoder is None:
-        raise ValueError(no_decoder(sees, ["proprio"], "this world model"))
-    proprio = world_model.proprio_decoder
+    if not isinstance(world_model, WorldModel):
+        raise TypeError(no_decoder(sees, ["proprio"], f"a {type(world_model).__name__}"))
+    proprio = _arm_reader(sees, world_model)
     if sees == "features_and_proprio":
         return lambda feat: torch.cat((feat, proprio(feat)), -1)
     colors = _color_decoder(sees, world_model).from_feat
     return lambda feat: torch.cat((colors(feat), proprio(feat)), -1)
+
+
+def _arm_reader(sees: Sees, world_model: WorldModel) -> ImaginedSight:
+    """Normalised proprioception of features."""
+    if world_model.config.rssm.carries_arm:
+        return lambda feat: feat[..., -PROPRIO_DIM:]
+    if world_model.proprio_decoder is None:
+        raise ValueError(no_decoder(sees, ["proprio"], "this world model"))
+    return world_model.proprio_decoder
 
 
 def _color_decoder(sees: Sees, world_model: WorldModel) -> ColorDecoder:
@@ -107,16 +116,17 @@ def _color_decoder(sees: Sees, world_model: WorldModel) -> ColorDecoder:
     return world_model.color_decoder
 
 
-def missing_decoders(sees: Sees, losses: LossConfig, *, imagined: bool) -> list[str]:
+def missing_decoders(sees: Sees, model: WorldModelConfig, *, imagined: bool) -> list[str]:
     """Decoders that a world model of these losses lacks to show it; see ``NEEDED``.
 
     Args:
         sees: What is shown.
-        losses: Of the world model.
+        model: The world model's page.
         imagined: Whether in imagination too: on real frames proprioception is measured.
     """
-    needed = [name for name in NEEDED[sees] if imagined or name != "proprio"]
-    return [name for name in needed if getattr(losses, f"{name}_coef") == 0]
+    known = not imagined or model.rssm.carries_arm
+    needed = [name for name in NEEDED[sees] if not (known and name == "proprio")]
+    return [name for name in needed if getattr(model.losses, f"{name}_coef") == 0]
 
 
 def no_decoder(sees: Sees, missing: Sequence[str], whose: str) -> str:

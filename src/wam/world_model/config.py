@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 from pydantic import Field, model_validator
 
-from wam.contracts import config
+from wam.contracts import PROPRIO_DIM, config
 from wam.nn.mlp import Activation
 from wam.training.config import OptimizerConfig
 
@@ -35,6 +35,8 @@ class RSSMConfig:
         hidden: Width of the layers around the state; published 1000.
         posterior_init_scale: Factor on the initial weights of the posterior's last layer; published 1. Above
             1 the first codes are less random, and the decoder has something to read sooner.
+        carries_arm: Carry normalised proprioception beside h and z: measured on real frames, moved on by the
+            actions in imagination (``wam.world_model.arm``), part of the features; published without.
     """
 
     deter: int = Positive
@@ -42,6 +44,7 @@ class RSSMConfig:
     stoch_classes: int = Field(gt=1)
     hidden: int = Positive
     posterior_init_scale: float = Field(default=1.0, gt=0)
+    carries_arm: bool = False
 
     @property
     def stoch(self) -> int:
@@ -50,8 +53,8 @@ class RSSMConfig:
 
     @property
     def feat(self) -> int:
-        """Width F = D + S of the features; published 2048."""
-        return self.deter + self.stoch
+        """Width F = D + S of the features, published 2048, and of the arm where it is carried."""
+        return self.deter + self.stoch + (PROPRIO_DIM if self.carries_arm else 0)
 
 
 @config

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, cast
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -78,6 +79,8 @@ class WorldModel(nn.Module):
     def _apply_init_scales(self) -> None:
         self.rssm.posterior_out.weight.mul_(self.config.rssm.posterior_init_scale)
         self.decoder.shared.weight.mul_(self.config.decoder.feat_init_scale)
+        if self.rssm.arm_motion is not None:
+            self.rssm.arm_motion.weight.zero_()  # no parameter: what a module was built with is undefined
 
     def _inverse_dynamics(self) -> InverseDynamics | None:
         if self.config.losses.action_coef == 0:
@@ -98,6 +101,21 @@ class WorldModel(nn.Module):
         page = self.config.decoder
         return ColorDecoder(self.feat_dim, self.embed_dim, page.color_hidden, page.colors)
 
+    @torch.no_grad()
+    def fit_arm_(
+        self,
+        proprio: Float[np.ndarray, "N P"],
+        action: Float[np.ndarray, "N A"],
+        is_first: Bool[np.ndarray, " N"],
+    ) -> None:
+        """Find how the arm moves in the training frames, if the state carries it; part of the checkpoint."""
+        if self.rssm.arm_motion is None:
+            return
+        rows = torch.from_numpy(np.flatnonzero(~is_first[1:]))
+        arm = self.proprio_normalizer(torch.from_numpy(proprio).to(self.device))
+        executed = torch.from_numpy(action).to(self.device)
+        self.rssm.arm_motion.fit_(arm[rows], executed[rows], arm[rows + 1])
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
@@ -109,9 +127,7 @@ class WorldModel(nn.Module):
 
     def state_from_feat(self, feat: Float[Tensor, "B F"]) -> RSSMState:
         """Split stored features back into a state."""
-        size = self.config.rssm
-        stoch = feat[..., size.deter :].reshape(*feat.shape[:-1], size.stoch_dim, size.stoch_classes)
-        return RSSMState(feat[..., : size.deter], stoch)
+        return self.rssm.state_from_feat(feat)
 
     def noise(self, *shape: int, generator: torch.Generator) -> Tensor:
         """Gumbel noise ``(*shape, stoch_dim, stoch_classes)`` for sampling states."""

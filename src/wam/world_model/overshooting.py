@@ -41,8 +41,7 @@ def overshooting_loss(
     """
     streams, steps = is_first.shape
     target = observed.posterior_logits.detach()
-    deter, stoch = observed.feat[:, 0].tensor_split([rssm.config.deter], dim=-1)
-    state = RSSMState(deter, stoch.reshape(target[:, 0].shape))
+    state = rssm.state_from_feat(observed.feat[:, 0])
     counts = torch.ones(streams, device=is_first.device)
     total = torch.zeros((), device=is_first.device)
     with torch.autocast(is_first.device.type, enabled=False):
@@ -51,5 +50,6 @@ def overshooting_loss(
             logits = rssm.prior_logits(deter)
             counts = counts * ~is_first[:, step]
             total = total + (counts * categorical_kl(target[:, step], logits)).sum()
-            state = RSSMState(deter, sample_one_hot(logits, noise[:, step]))
+            arm = rssm.moved(state.arm, prev_action[:, step])
+            state = RSSMState(deter, sample_one_hot(logits, noise[:, step]), arm)
     return total / max(1, streams * (steps - 1))

@@ -5,7 +5,8 @@ r"""Recurrent state-space model: filter real frames (``observe``), roll the prio
             `--- GRU ---+--> h[t] ------- + --> posterior q(z | h, e) --> z[t]
                               `--------------> prior     p(z | h)
 
-Equations and layer shapes: docs/published.md, world model. Gumbel noise is drawn outside.
+Equations and layer shapes: docs/published.md, world model. Gumbel noise is drawn outside. With
+``carries_arm`` the GRU also sees the arm before the action; a frame's arm is the end of its embedding.
 """
 
 from typing import NamedTuple
@@ -15,8 +16,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wam.contracts import ACTION_DIM
+from wam.contracts import ACTION_DIM, PROPRIO_DIM
 from wam.nn.distributions import sample_one_hot
+from wam.world_model.arm import ArmMotion
 from wam.world_model.config import LAYER_NORM_EPS, RSSMConfig
 from wam.world_model.scan import ScanInputs, ScanWeights, posterior_scan
 from wam.world_model.state import RSSMState
@@ -44,6 +46,9 @@ class RSSM(nn.Module):
     Args:
         config: Sizes.
         embed_dim: Width E of the embeddings.
+
+    Attributes:
+        arm_motion: Moves the arm on in imagination; None where it is not carried.
     """
 
     def __init__(self, config: RSSMConfig, embed_dim: int) -> None:
@@ -63,6 +68,8 @@ class RSSM(nn.Module):
         self.posterior_embed_in = nn.Linear(embed_dim, hidden, bias=False)
         self.posterior_norm = nn.LayerNorm(hidden, eps=LAYER_NORM_EPS)
         self.posterior_out = nn.Linear(hidden, config.stoch)
+        self.arm_in = nn.Linear(PROPRIO_DIM, hidden, bias=False) if config.carries_arm else None
+        self.arm_motion = ArmMotion() if config.carries_arm else None
 
     def initial_state(self, batch: int) -> RSSMState:
         """The state before any frame.
@@ -70,11 +77,15 @@ class RSSM(nn.Module):
         The published model has it as parameters that start at zero and, since episodes start by zeroing
         the state, stay there; they are kept so that checkpoints and parameter counts agree.
         """
+        deter = self.initial_deter.expand(batch, -1)
+        arm = deter.new_zeros(batch, PROPRIO_DIM) if self.config.carries_arm else None
+        return RSSMState(deter, self._logits(self.initial_stoch).expand(batch, -1, -1), arm)
+
+    def state_from_feat(self, feat: Float[Tensor, "B F"]) -> RSSMState:
+        """Split features back into a state."""
         size = self.config
-        return RSSMState(
-            self.initial_deter.expand(batch, -1),
-            self.initial_stoch.view(size.stoch_dim, size.stoch_classes).expand(batch, -1, -1),
-        )
+        deter, stoch, arm = feat.tensor_split([size.deter, size.deter + size.stoch], dim=-1)
+        return RSSMState(deter, self._logits(stoch), arm if size.carries_arm else None)
 
     def _logits(self, x: Tensor) -> Tensor:
         return x.reshape(*x.shape[:-1], self.config.stoch_dim, self.config.stoch_classes)
@@ -93,16 +104,28 @@ class RSSM(nn.Module):
 
     def deter_step(self, state: RSSMState, action: Float[Tensor, "B A"]) -> Float[Tensor, "B D"]:
         """The next GRU state."""
-        x = self.stoch_in(state.stoch.flatten(start_dim=1)) + self.action_in(action)
+        x = self.stoch_in(state.stoch.flatten(start_dim=1)) + self.action_part(action, state.arm)
         deter: Tensor = self.cell(functional.elu(self.input_norm(x)), state.deter)
         return deter
+
+    def action_part(
+        self, action: Float[Tensor, "*B A"], arm: Float[Tensor, "*B P"] | None
+    ) -> Float[Tensor, "*B hidden"]:
+        """Share of the GRU's input layer from the action, and from the arm before it where it is carried."""
+        part: Tensor = self.action_in(action)
+        return part if self.arm_in is None or arm is None else part + self.arm_in(arm)
+
+    def moved(self, arm: Tensor | None, action: Float[Tensor, "B A"]) -> Tensor | None:
+        """The arm after ``action``, not measured; None where it is not carried."""
+        return None if self.arm_motion is None or arm is None else self.arm_motion(arm, action)
 
     def imagine_step(
         self, state: RSSMState, action: Float[Tensor, "B A"], noise: Float[Tensor, "B V C"]
     ) -> RSSMState:
         """One step of the prior: the state after ``action``, without seeing the frame."""
         deter = self.deter_step(state, action)
-        return RSSMState(deter, sample_one_hot(self.prior_logits(deter), noise))
+        stoch = sample_one_hot(self.prior_logits(deter), noise)
+        return RSSMState(deter, stoch, self.moved(state.arm, action))
 
     def observe_step(
         self,
@@ -119,7 +142,7 @@ class RSSM(nn.Module):
         """
         deter = self.deter_step(state.masked(~is_first), prev_action)
         logits = self.posterior_logits(deter, embed)
-        return RSSMState(deter, sample_one_hot(logits, noise)), logits
+        return RSSMState(deter, sample_one_hot(logits, noise), self._measured(embed)), logits
 
     def observe(
         self,
@@ -146,18 +169,26 @@ class RSSM(nn.Module):
     def _observe(
         self, embed: Tensor, prev_action: Tensor, is_first: Tensor, state: RSSMState, noise: Tensor
     ) -> Observed:
+        keep, arm = (~is_first).to(embed.dtype), self._measured(embed)
+        before = None
+        if arm is not None and state.arm is not None:
+            before = torch.cat([state.arm[:, None], arm[:, :-1]], dim=1) * keep[..., None]
         inputs = ScanInputs(
-            action_part=_time_first(self.action_in(prev_action) + self.stoch_in.bias),
+            action_part=_time_first(self.action_part(prev_action, before) + self.stoch_in.bias),
             embed_part=_time_first(self.posterior_embed_in(embed) + self.posterior_deter_in.bias),
             deter=state.deter,
             stoch=state.stoch.flatten(start_dim=1),
-            keep=_time_first((~is_first).to(embed.dtype)),
+            keep=_time_first(keep),
             noise=noise.transpose(0, 1),
         )
         deter, stoch, logits = (x.transpose(0, 1) for x in posterior_scan(inputs, self._scan_weights()))
-        last = RSSMState(deter[:, -1], self._logits(stoch[:, -1]))
-        feat = torch.cat([deter, stoch], dim=-1)
+        last = RSSMState(deter[:, -1], self._logits(stoch[:, -1]), None if arm is None else arm[:, -1])
+        feat = torch.cat([deter, stoch] if arm is None else [deter, stoch, arm], dim=-1)
         return Observed(feat, self._logits(logits), self.prior_logits(deter), last)
+
+    def _measured(self, embed: Tensor) -> Tensor | None:
+        """The arm at frames with these embeddings, of which it is the end; None where it is not carried."""
+        return embed[..., -PROPRIO_DIM:] if self.config.carries_arm else None
 
     def _scan_weights(self) -> ScanWeights:
         return ScanWeights(

@@ -1,5 +1,6 @@
 """The state that the world model carries from frame to frame."""
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,25 +13,63 @@ class RSSMState(NamedTuple):
     Attributes:
         deter: GRU state h, ``(B, D)``.
         stoch: One-hot sample z, ``(B, stoch_dim, stoch_classes)``.
+        arm: Normalised proprioception, ``(B, P)``, in models that carry it (``rssm.carries_arm``).
     """
 
     deter: Tensor
     stoch: Tensor
+    arm: Tensor | None = None
 
     @property
     def feat(self) -> Tensor:
-        """``[h ; z]``, ``(B, F)``: all that policies and classifiers are shown of a state."""
-        return torch.cat([self.deter, self.stoch.flatten(start_dim=-2)], dim=-1)
+        """``[h ; z]``, and the arm where it is carried, ``(B, F)``: what is shown of a state."""
+        parts = [self.deter, self.stoch.flatten(start_dim=-2)]
+        return torch.cat(parts if self.arm is None else [*parts, self.arm], dim=-1)
 
     def detach(self) -> "RSSMState":
         """The same values without gradient."""
-        return RSSMState(self.deter.detach(), self.stoch.detach())
+        return self.map(Tensor.detach)
 
     def masked(self, keep: Tensor) -> "RSSMState":
         """Zero the rows where ``keep``, ``(B,)``, is 0; elsewhere unchanged."""
         keep = keep.to(self.deter.dtype)
-        return RSSMState(self.deter * keep[:, None], self.stoch * keep[:, None, None])
+        return self.map(lambda x: x * _wide(keep, x))
 
     def rows(self, index: Tensor | slice) -> "RSSMState":
         """The states of some rows of the batch."""
-        return RSSMState(self.deter[index], self.stoch[index])
+        return self.map(lambda x: x[index])
+
+    def replaced(self, rows: Tensor, new: "RSSMState") -> "RSSMState":
+        """With other states in ``rows`` ``(k,)``."""
+        return self.zipped(new, lambda old, x: old.index_copy(0, rows, x))
+
+    def where(self, chosen: Tensor, other: "RSSMState") -> "RSSMState":
+        """This state in rows where ``chosen``, ``(B,)`` bool, and the other elsewhere."""
+        return self.zipped(other, lambda x, y: torch.where(_wide(chosen, x), x, y))
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "RSSMState":
+        """The same change of every part."""
+        arm = None if self.arm is None else change(self.arm)
+        return RSSMState(change(self.deter), change(self.stoch), arm)
+
+    def zipped(self, other: "RSSMState", join: Callable[[Tensor, Tensor], Tensor]) -> "RSSMState":
+        """Each part joined with the other's."""
+        arm = None if self.arm is None or other.arm is None else join(self.arm, other.arm)
+        return RSSMState(join(self.deter, other.deter), join(self.stoch, other.stoch), arm)
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The parts that there are, by name."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
+
+def joined(states: Sequence[RSSMState]) -> RSSMState:
+    """States of several batches as one batch."""
+    whole, *others = states
+    for other in others:
+        whole = whole.zipped(other, lambda x, y: torch.cat((x, y)))
+    return whole
+
+
+def _wide(rows: Tensor, like: Tensor) -> Tensor:
+    return rows.reshape(-1, *[1] * (like.dim() - 1))

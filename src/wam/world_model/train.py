@@ -109,12 +109,12 @@ class WorldModelObjective:
 
     def state_dict(self) -> dict[str, Tensor]:
         """The states that the streams carry."""
-        return {"deter": self._state.deter, "stoch": self._state.stoch}
+        return self._state.tensors
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continue with saved carried states."""
         device = self._model.device
-        self._state = RSSMState(state["deter"].to(device), state["stoch"].to(device))
+        self._state = RSSMState(**{name: value.to(device) for name, value in state.items()})
 
 
 class WorldModelValidation:
@@ -136,7 +136,7 @@ class WorldModelValidation:
 
     def __call__(self) -> Mapping[str, float]:
         """Mean metrics, named ``validation_...``."""
-        self._objective.load_state_dict(zero_state(self._model, self._config.batch)._asdict())
+        self._objective.load_state_dict(zero_state(self._model, self._config.batch).tensors)
         rows = [self._objective.loss(step).metrics for step in range(self._config.validation_batches)]
         return {
             f"validation_{name}": torch.stack([row[name] for row in rows]).mean().item() for name in rows[0]
@@ -165,6 +165,4 @@ def make_sampler(episodes: Episodes, config: WorldModelTrainingConfig, seed: int
 
 def zero_state(model: WorldModel, batch: int) -> RSSMState:
     """The state that every stream starts from."""
-    return RSSMState(*(x.detach().clone() for x in model.initial_state(batch))).masked(
-        torch.zeros(batch, device=model.device)
-    )
+    return model.initial_state(batch).detach().masked(torch.zeros(batch, device=model.device))

@@ -32,7 +32,7 @@ from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
 from wam.world_model.model import WorldModel
 from wam.world_model.part import Part, split_streams
 from wam.world_model.recurrent_phase import train_recurrent_phase
-from wam.world_model.state import RSSMState
+from wam.world_model.state import RSSMState, joined
 from wam.world_model.train import WorldModelObjective, WorldModelValidation
 
 
@@ -83,7 +83,7 @@ class WorldModelPartsObjective(WorldModelObjective):
                 (output.loss * self._team.size).backward()  # type: ignore[no-untyped-call]
             states.append(state)
             outputs.append(output)
-        self._state = RSSMState(*(torch.cat(values) for values in zip(*states, strict=True)))
+        self._state = joined(states)
         metrics = {name: self._total([o.metrics[name] for o in outputs]) for name in outputs[0].metrics}
         return LossOutput(self._total([o.loss.detach() for o in outputs]), metrics)
 
@@ -243,6 +243,7 @@ def _objective(task: WorldModelTask, model: WorldModel, team: Team) -> WorldMode
     episodes = EpisodeStore(task.training_episodes).load()
     if model.color_decoder is not None:
         model.color_decoder.fit_(episodes.image_static, episodes.image_gripper)
+    model.fit_arm_(episodes.proprio, episodes.action, episodes.is_first)
     if team.size == task.parts == 1:
         return WorldModelObjective(model, episodes, task.training, seed=task.seed)
     return WorldModelPartsObjective(

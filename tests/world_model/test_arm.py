@@ -1,0 +1,69 @@
+"""How the arm moves: found exactly where it can be, and the same as the obvious fit."""
+
+import numpy as np
+import pytest
+import torch
+from toy_world import tiny_config
+
+from wam.episodes.statistics import ProprioStatistics
+from wam.seeding import torch_generator
+from wam.world_model.arm import TERMS, ArmMotion
+from wam.world_model.model import WorldModel
+
+
+def recorded(count: int = 400):
+    """Arms whose motion is the action, scaled by where the arm is: what phi can say exactly."""
+    generator = torch_generator(1)
+    arm = torch.rand(count, 18, generator=generator)
+    action = torch.rand(count, 7, generator=generator) * 2 - 1
+    change = torch.zeros(count, 18)
+    change[:, :3] = 0.05 * action[:, :3]
+    change[:, 3] = 0.1 * arm[:, 5] * action[:, 4]
+    return arm, action, change
+
+
+def test_motions_that_depend_on_the_pose_are_found():
+    arm, action, change = recorded()
+    motion = ArmMotion()
+    assert torch.equal(motion(arm, action), arm), "before it was fitted it stands still"
+    motion.fit_(arm, action, arm + change)
+    want = (arm + change).clamp(0, 1)
+    assert float((motion(arm, action) - want).abs().max()) < 0.01
+    assert motion(arm[:0], action[:0]).shape == (0, 18)
+
+
+def test_blocks_add_up_to_one_fit(monkeypatch):
+    arm, action, change = recorded()
+    whole, parts = ArmMotion(), ArmMotion()
+    whole.fit_(arm, action, arm + change)
+    monkeypatch.setattr("wam.world_model.arm.BLOCK", 7)
+    parts.fit_(arm, action, arm + change)
+    torch.testing.assert_close(parts.weight, whole.weight, atol=1e-6, rtol=1e-4)
+    assert whole.weight.shape == (TERMS, 18)
+
+
+@pytest.mark.parametrize("carries_arm", [True, False])
+def test_a_model_is_fitted_to_pairs_inside_episodes_alone(carries_arm):
+    """Raw proprioception and the action of a row lead to the next row, unless an episode starts there."""
+    rng = np.random.default_rng(0)
+    low, high = rng.random(18) - 2, rng.random(18) + 1
+    statistics = ProprioStatistics(low, high)
+    model = WorldModel(tiny_config(carries_arm=carries_arm), statistics, seed=1)
+    action = rng.random((600, 7)).astype(np.float32) * 2 - 1
+    arm = np.full((600, 18), 0.5, np.float32)
+    is_first = np.arange(600) % 20 == 0
+    for row in range(1, 600):
+        if not is_first[row]:
+            arm[row] = arm[row - 1]
+            arm[row, :7] += 0.01 * action[row - 1]
+        else:
+            arm[row] = 0.3 + 0.4 * rng.random(18)  # nothing that an action explains
+    model.fit_arm_((arm * (high - low) + low).astype(np.float32), action, is_first)
+    if not carries_arm:
+        assert model.rssm.arm_motion is None
+        return
+    rows = np.flatnonzero(~is_first[1:])
+    moved = model.rssm.arm_motion(torch.from_numpy(arm[rows]), torch.from_numpy(action[rows]))
+    assert float((moved - torch.from_numpy(arm[rows + 1])).abs().max()) < 2e-3
+    again = WorldModel.from_checkpoint(model.to_checkpoint())
+    assert torch.equal(again.rssm.arm_motion.weight, model.rssm.arm_motion.weight)
