@@ -32,6 +32,11 @@ def test_motions_that_depend_on_the_pose_are_found():
     assert motion(arm[:0], action[:0]).shape == (0, 18)
 
 
+def test_nothing_to_fit_is_named():
+    with pytest.raises(ValueError, match="no frame follows another"):
+        ArmMotion().fit_(torch.zeros(0, 18), torch.zeros(0, 7), torch.zeros(0, 18))
+
+
 def test_blocks_add_up_to_one_fit(monkeypatch):
     arm, action, change = recorded()
     whole, parts = ArmMotion(), ArmMotion()

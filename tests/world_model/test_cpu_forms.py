@@ -41,13 +41,18 @@ def test_other_precisions_take_the_plain_layers():
         assert not encoder.in_one_go(torch.zeros(1))
 
 
-def test_the_frozen_prior_gives_the_samples_of_the_plain_one():
-    model = tiny_world_model()
+@pytest.mark.parametrize("carries_arm", [False, True])
+def test_the_frozen_prior_gives_the_samples_of_the_plain_one(carries_arm):
+    model = tiny_world_model(carries_arm=carries_arm)
     size, draw = model.config.rssm, torch_generator(4)
     classes = torch.randint(size.stoch_classes, (9, size.stoch_dim), generator=draw)
     stoch = torch.nn.functional.one_hot(classes, size.stoch_classes).float()
     stoch[0] = 0.0  # before the first frame nothing is sampled
-    state = RSSMState(torch.randn(9, size.deter, generator=draw), stoch)
+    arm = None
+    if carries_arm:
+        arm = torch.rand(9, 18, generator=draw)
+        model.rssm.arm_motion.weight.fill_(0.01)
+    state = RSSMState(torch.randn(9, size.deter, generator=draw), stoch, arm)
     frozen, plain = FrozenPrior(model), model
     states = [state, state]
     for step in range(5):
@@ -58,3 +63,4 @@ def test_the_frozen_prior_gives_the_samples_of_the_plain_one():
         ]
         torch.testing.assert_close(states[0].deter, states[1].deter, rtol=1e-5, atol=1e-6)
         assert torch.equal(states[0].stoch, states[1].stoch)
+        assert not carries_arm or torch.equal(states[0].arm, states[1].arm)

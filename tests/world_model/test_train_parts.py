@@ -22,7 +22,7 @@ PAGE = tiny_training(batch=5, reset_probability=0.1)
 
 def tiny_model(**losses: float) -> WorldModel:
     extra = {"proprio_coef": 1.0, "color_coef": 1.0, "overshooting_coef": 0.3}
-    return WorldModel(tiny_config(**extra, **losses), seed=2)
+    return WorldModel(tiny_config(carries_arm=True, **extra, **losses), seed=2)
 
 
 @pytest.mark.slow
@@ -70,7 +70,7 @@ def task_in(
     folder: Path, store: EpisodeStore, page: WorldModelTrainingConfig, parts: int = 1, stop: int | None = None
 ) -> WorldModelTask:
     statistics = ProprioStatistics.from_stores([store])
-    model = tiny_config(color_coef=1.0)
+    model = tiny_config(color_coef=1.0, carries_arm=True)
     return WorldModelTask(model, page, statistics, store.path, store.path, 3, parts, stop, folder)
 
 
@@ -107,3 +107,4 @@ def test_any_number_of_devices_goes_on_from_any_other_with_the_same_losses(make_
     for one, other in zip(model.buffers(), alone.buffers(), strict=True):
         assert torch.equal(one, other)
     assert alone.color_decoder.image_static.nearest.any(), "the palette was found"
+    assert alone.rssm.arm_motion.weight.any(), "so was how the arm moves"

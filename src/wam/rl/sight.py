@@ -88,6 +88,7 @@ def imagined_sight(sees: Sees, world_model: object) -> ImaginedSight:
         world_model: In evaluation mode; reads from features what else the policy is to see.
 
     Raises:
+        TypeError: If more than features is to be seen, and this is no world model of ours.
         ValueError: If it cannot.
     """
     if sees == "features":
@@ -117,7 +118,7 @@ def _color_decoder(sees: Sees, world_model: WorldModel) -> ColorDecoder:
 
 
 def missing_decoders(sees: Sees, model: WorldModelConfig, *, imagined: bool) -> list[str]:
-    """Decoders that a world model of these losses lacks to show it; see ``NEEDED``.
+    """Decoders that a world model lacks to show it; see ``NEEDED``.
 
     Args:
         sees: What is shown.

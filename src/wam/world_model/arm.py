@@ -56,7 +56,15 @@ class ArmMotion(nn.Module):
             arm: Normalised proprioception of the first frames.
             action: That led from each to the next.
             following: Of the next frames.
+
+        Raises:
+            ValueError: If there is no pair.
         """
+        if len(arm) == 0:
+            raise ValueError(
+                "no frame follows another: how the arm moves cannot be found; record longer episodes, or set "
+                "world_model.rssm.carries_arm to false"
+            )
         squares = RIDGE * len(arm) * torch.eye(TERMS, dtype=torch.float64, device=arm.device)
         changes = squares.new_zeros(TERMS, PROPRIO_DIM)
         blocks = (torch.split(x.double(), BLOCK) for x in (arm, action, following))
