@@ -155,6 +155,20 @@ def test_the_arm_is_measured_on_frames_and_moved_by_actions_in_imagination():
     assert torch.equal(after.arm, model.imagine_step(inside, action, torch_generator(3)).arm)
 
 
+def test_a_state_without_the_arm_is_refused_by_a_model_that_carries_it():
+    model = tiny_world_model(carries_arm=True)
+    whole = model.imagine_step(model.initial_state(2), torch.zeros(2, 7), torch_generator(0))
+    bare = whole._replace(arm=None)
+    embed, going_on = torch.randn(2, 1, model.embed_dim), torch.zeros(2, 1, dtype=torch.bool)
+    noise = model.noise(2, 1, generator=torch_generator(1))
+    with pytest.raises(ValueError, match="the state has none"):
+        model.imagine_step(bare, torch.zeros(2, 7), torch_generator(1))
+    with pytest.raises(ValueError, match="the state has none"):
+        model.rssm.observe(embed, torch.zeros(2, 1, 7), going_on, bare, noise)
+    with pytest.raises(ValueError, match="deter, stoch, arm does not go with one of deter, stoch"):
+        whole.where(torch.tensor([True, False]), bare)
+
+
 def test_the_arm_shapes_what_is_imagined():
     model = tiny_world_model(carries_arm=True)
     state = model.imagine_step(model.initial_state(4), torch.zeros(4, 7), torch_generator(0))

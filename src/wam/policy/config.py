@@ -31,7 +31,7 @@ class DiffusionConfig:
     """Width of the trunk; 512 published."""
     sees: Sees = "features"
     """What it is conditioned on: the world model's features, as published; features and the arm's normalised
-    proprioception, which is measured on real frames and decoded from the features in imagination; or that
+    proprioception, which is measured on real frames and carried or decoded in imagination; or that
     proprioception and, in place of the features, the colour moments that are decoded from them."""
     predicts: Prediction = "noise"
     """What the network says of a noisy chunk: the ``noise`` in it, as published, or the ``clean`` chunk. Of a

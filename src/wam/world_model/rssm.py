@@ -111,13 +111,17 @@ class RSSM(nn.Module):
     def action_part(
         self, action: Float[Tensor, "*B A"], arm: Float[Tensor, "*B P"] | None
     ) -> Float[Tensor, "*B hidden"]:
-        """Share of the GRU's input layer from the action, and from the arm before it where it is carried."""
+        """Share of the GRU's input layer from the action, and from the arm before it where it is carried.
+
+        Raises:
+            ValueError: If the arm is carried and the state lacks it.
+        """
         part: Tensor = self.action_in(action)
-        return part if self.arm_in is None or arm is None else part + self.arm_in(arm)
+        return part if self.arm_in is None else part + self.arm_in(_present(arm))
 
     def moved(self, arm: Tensor | None, action: Float[Tensor, "B A"]) -> Tensor | None:
         """The arm after ``action``, not measured; None where it is not carried."""
-        return None if self.arm_motion is None or arm is None else self.arm_motion(arm, action)
+        return None if self.arm_motion is None else self.arm_motion(_present(arm), action)
 
     def imagine_step(
         self, state: RSSMState, action: Float[Tensor, "B A"], noise: Float[Tensor, "B V C"]
@@ -171,8 +175,8 @@ class RSSM(nn.Module):
     ) -> Observed:
         keep, arm = (~is_first).to(embed.dtype), self._measured(embed)
         before = None
-        if arm is not None and state.arm is not None:
-            before = torch.cat([state.arm[:, None], arm[:, :-1]], dim=1) * keep[..., None]
+        if arm is not None:
+            before = torch.cat([_present(state.arm)[:, None], arm[:, :-1]], dim=1) * keep[..., None]
         inputs = ScanInputs(
             action_part=_time_first(self.action_part(prev_action, before) + self.stoch_in.bias),
             embed_part=_time_first(self.posterior_embed_in(embed) + self.posterior_deter_in.bias),
@@ -205,6 +209,15 @@ class RSSM(nn.Module):
             self.posterior_out.weight,
             self.posterior_out.bias,
         )
+
+
+def _present(arm: Tensor | None) -> Tensor:
+    if arm is None:
+        raise ValueError(
+            "the world model carries the arm (rssm.carries_arm) and the state has none; take the state from "
+            "initial_state, state_from_feat or a step of the same world model"
+        )
+    return arm
 
 
 def _time_first(x: Tensor) -> Tensor:

@@ -49,13 +49,21 @@ class RSSMState(NamedTuple):
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "RSSMState":
         """The same change of every part."""
-        arm = None if self.arm is None else change(self.arm)
-        return RSSMState(change(self.deter), change(self.stoch), arm)
+        return RSSMState(**{name: change(value) for name, value in self.tensors.items()})
 
     def zipped(self, other: "RSSMState", join: Callable[[Tensor, Tensor], Tensor]) -> "RSSMState":
-        """Each part joined with the other's."""
-        arm = None if self.arm is None or other.arm is None else join(self.arm, other.arm)
-        return RSSMState(join(self.deter, other.deter), join(self.stoch, other.stoch), arm)
+        """Each part joined with the other's.
+
+        Raises:
+            ValueError: If one carries the arm and the other does not.
+        """
+        mine, theirs = self.tensors, other.tensors
+        if mine.keys() != theirs.keys():
+            raise ValueError(
+                f"a state of {', '.join(mine)} does not go with one of {', '.join(theirs)}; "
+                "take both from one world model"
+            )
+        return RSSMState(**{name: join(value, theirs[name]) for name, value in mine.items()})
 
     @property
     def tensors(self) -> dict[str, Tensor]:
