@@ -3,7 +3,7 @@
 Demonstrations show success in few layouts, always beside a hand that has just done it, so a classifier learns
 the hand. Play is full of other moments: the light that somebody turned on long ago, the hand at a switch that
 stayed off. The oracle judges every such pair by the scenes that were recorded; nothing is replayed. Not part
-of the published method (docs/learning.md).
+of the published method (docs/learning/imagination.md).
 """
 
 from collections.abc import Callable

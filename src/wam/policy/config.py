@@ -36,7 +36,7 @@ class DiffusionConfig:
     predicts: Prediction = "noise"
     """What the network says of a noisy chunk: the ``noise`` in it, as published, or the ``clean`` chunk. Of a
     perfect network both are the same; after a short training the noise, divided by what little signal there
-    is at the first denoising steps, gives chunks that are far off (docs/learning.md)."""
+    is at the first denoising steps, gives chunks that are far off (docs/learning/cloning.md)."""
     denoising_steps: int = Field(default=20, ge=2)
     """K, number of denoising steps."""
     horizon_steps: int = Field(default=4, gt=0)

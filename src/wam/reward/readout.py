@@ -2,7 +2,7 @@
 
 A classifier learns success from frames of attempts, and mistakes a hand in the right place for a deed. Play
 shows every state of the table beside every pose of the hand, and its scene states are recorded, so a network
-that tells the state has no such short cut (docs/learning.md). Not part of the published method.
+that tells the state has no such short cut (docs/learning/imagination.md). Not part of the published method.
 """
 
 import itertools

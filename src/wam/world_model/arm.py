@@ -7,7 +7,8 @@ exact on real frames, and in imagination it follows from the actions alone::
 
 phi holds a constant, the action, the pose, and all products of both: an arm's Jacobian depends on its pose.
 W is found once, by least squares over the training episodes. Not part of the published models, which must
-read the pose off z: after a short training they lose it by centimetres in a few frames (docs/learning.md).
+read the pose off z: after a short training they lose it by centimetres in a few frames
+(docs/learning/imagination.md).
 """
 
 from typing import Final

@@ -1,9 +1,9 @@
 """Where the colours of an image are: a target of training in which small things count as much as large ones.
 
 Half the summed squared error of an image hardly changes when a button of a dozen pixels is left out, and a
-short training does leave it out (docs/learning.md). The mass and the centre of each colour of a palette say
-as much about a button as about a table. They need no label: palette and targets come from the images alone.
-Not part of the published models.
+short training does leave it out (docs/learning/world-models.md). The mass and the centre of each colour of a
+palette say as much about a button as about a table. They need no label: palette and targets come from the
+images alone. Not part of the published models.
 """
 
 from collections.abc import Sequence

@@ -7,7 +7,7 @@ window from the first frame (``overshooting``), which is how imagination uses it
     first part    pixels -> embed[t] -> z[t]              short windows of many episodes
     second part             embed[t] -> z[t] -> h[t+1]... long windows, the prior alone along each
 
-Not part of the published models (docs/learning.md).
+Not part of the published models (docs/learning/imagination.md).
 """
 
 from dataclasses import replace
