@@ -144,6 +144,7 @@ OWN_PAGES = ("parameters.yml", "parameters_reporting.yml", "parameters_diagnosti
 
 PUBLISHED: dict[str, Any] = {
     "world_model.encoder.cnn_depth": 48,
+    "world_model.encoder.measures_colors": False,
     "world_model.rssm.deter": 1024,
     "world_model.rssm.stoch_dim": 32,
     "world_model.rssm.stoch_classes": 32,

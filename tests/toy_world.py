@@ -14,10 +14,12 @@ from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
 from wam.world_model.model import WorldModel
 
 
-def tiny_config(*, action_coef: float = 10.0, carries_arm: bool = False, **losses: Any) -> WorldModelConfig:
+def tiny_config(
+    *, action_coef: float = 10.0, carries_arm: bool = False, measures_colors: bool = False, **losses: Any
+) -> WorldModelConfig:
     """The smallest world model: embed 64 + 18, deter 12, 3 categoricals of 4 classes."""
     page = {
-        "encoder": {"cnn_depth": 2},
+        "encoder": {"cnn_depth": 2, "measures_colors": measures_colors},
         "rssm": {"deter": 12, "stoch_dim": 3, "stoch_classes": 4, "hidden": 10, "carries_arm": carries_arm},
         "decoder": {"cnn_depth": 2, "proprio_hidden": [8]},
         "inverse_dynamics": {"hidden": [16]},

@@ -5,8 +5,10 @@ import pytest
 import torch
 from toy_world import tiny_config, tiny_training, tiny_world_model, toy_episodes
 
+from wam.contracts import PROPRIO_DIM
+from wam.world_model.color_decoder import ColorDecoder
 from wam.world_model.color_targets import ColorTargets, color_targets
-from wam.world_model.colors import ColorDecoder, ColorMoments, find_palette
+from wam.world_model.colors import ColorMoments, Colors, find_palette, moments_of
 from wam.world_model.model import WorldModel
 from wam.world_model.train import WorldModelObjective
 
@@ -78,54 +80,92 @@ def test_the_button_can_be_read_from_the_moments_by_a_line():
 
 def test_the_loss_falls_to_nothing_when_both_heads_are_right():
     images, _ = scenes(4)
-    decoder = ColorDecoder(5, 6, (), 3)
-    decoder.fit_(images, images[::-1].copy())
+    colors, decoder = both_cameras(images), ColorDecoder(5, 6, (), moments_of(3))
     frames = torch.from_numpy(images)
-    target = torch.cat([decoder.image_static(frames)[0], decoder.image_gripper(frames)[0]], dim=-1)
+    target = torch.cat([colors.image_static(frames)[0], colors.image_gripper(frames)[0]], dim=-1)
     decoder.from_feat = decoder.from_embed = torch.nn.Identity()
-    both = decoder.losses(target, target, *decoder.targets(frames, frames))
-    assert [float(loss) for loss in both] == [0, 0]
-    feat_loss, embed_loss = decoder.losses(target + 1, target + 2, *decoder.targets(frames, frames))
-    assert feat_loss > 1
-    assert embed_loss > 2 * feat_loss
+    both = decoder.losses(target, target, *colors(frames, frames))
+    assert {name: float(loss) for name, loss in both.items()} == {"color": 0, "embed_color": 0}
+    worse = decoder.losses(target + 1, target + 2, *colors(frames, frames))
+    assert worse["color"] > 1
+    assert worse["embed_color"] > 2 * worse["color"]
 
 
-def test_the_palette_travels_in_the_checkpoint():
-    model, episodes = WorldModel(tiny_config(color_coef=1.0)), toy_episodes()
-    model.color_decoder.fit_(episodes.image_static, episodes.image_gripper)
+def test_an_embedding_that_holds_them_is_not_asked_for_them():
+    decoder = ColorDecoder(5, None, (), moments_of(3))
+    feat, target = torch.zeros(4, 5), torch.zeros(4, moments_of(3))
+    assert set(decoder.losses(feat, torch.zeros(4, 6), target, target)) == {"color"}
+    assert decoder.from_embed is None
+
+
+def both_cameras(images: np.ndarray) -> Colors:
+    colors = Colors(3)
+    colors.fit_(images, images[::-1].copy())
+    return colors
+
+
+@pytest.mark.parametrize(
+    "page", [{"color_coef": 1.0}, {"measures_colors": True}], ids=["decoded", "measured"]
+)
+def test_the_palette_travels_in_the_checkpoint(page):
+    model, episodes = WorldModel(tiny_config(**page)), toy_episodes()
+    model.colors.fit_(episodes.image_static, episodes.image_gripper)
     back = WorldModel.from_checkpoint(model.to_checkpoint())
     for camera in ("image_static", "image_gripper"):
-        want, got = (getattr(m.color_decoder, camera) for m in (model, back))
+        want, got = (getattr(m.colors, camera) for m in (model, back))
         assert want.nearest.any()
         for name, value in want.named_buffers():
             assert torch.equal(value, got.get_buffer(name)), name
 
 
-def test_without_weight_there_is_no_such_decoder():
-    assert WorldModel(tiny_config()).color_decoder is None
+def test_without_weight_there_is_no_such_decoder_and_no_palette():
+    model = WorldModel(tiny_config())
+    assert model.color_decoder is model.colors is None
+
+
+def test_measured_colours_stand_in_the_embedding_between_what_is_learned_and_the_arm():
+    episodes = toy_episodes()
+    plain, model = WorldModel(tiny_config(), seed=1), WorldModel(tiny_config(measures_colors=True), seed=1)
+    model.colors.fit_(episodes.image_static, episodes.image_gripper)
+    rows = slice(0, 6)
+    batch = {
+        "image_static": torch.from_numpy(episodes.image_static[rows]),
+        "image_gripper": torch.from_numpy(episodes.image_gripper[rows]),
+        "proprio": torch.from_numpy(episodes.proprio[rows]),
+    }
+    embed, without = model.embed(batch), plain.embed(batch)
+    first, arm = plain.encoder.image_dim, -PROPRIO_DIM
+    assert torch.equal(embed[:, :first], without[:, :first])
+    assert torch.equal(embed[:, arm:], without[:, arm:])
+    measured, _ = model.colors(batch["image_static"], batch["image_gripper"])
+    assert torch.equal(embed[:, first:arm], measured)
+    assert measured.std() > 0.5
+    assert model.encoder.image_dim == first
+    kept = ColorTargets(model.colors, 6).added({k: v[None] for k, v in batch.items()}, np.arange(6)[None])
+    assert torch.equal(model.embed(kept)[0], embed)
 
 
 def test_targets_are_found_once_a_frame_and_are_those_of_the_frame(monkeypatch):
     images, _ = scenes(6)
-    decoder = ColorDecoder(5, 6, (), 3)
-    decoder.fit_(images, images[::-1].copy())
-    frames, known = torch.from_numpy(images), ColorTargets(decoder, 6)
+    colors = both_cameras(images)
+    frames, known = torch.from_numpy(images), ColorTargets(colors, 6)
     asked = []
-    find = decoder.targets
-    monkeypatch.setattr(decoder, "targets", lambda *some: asked.append(len(some[0])) or find(*some))
+    find = colors.forward
+    monkeypatch.setattr(colors, "forward", lambda *some: asked.append(len(some[0])) or find(*some))
     for rows in (np.array([[4, 0], [1, 4]]), np.array([[1, 5], [5, 0]]), np.array([[0, 4], [5, 1]])):
         batch = {"image_static": frames[rows], "image_gripper": frames.flip(0)[rows]}
-        target, weight = color_targets(decoder, known.added(batch, rows))
+        target, weight = color_targets(colors, known.added(batch, rows))
         want = find(frames[rows.ravel()], frames.flip(0)[rows.ravel()])
         assert torch.equal(target, want[0])
         assert torch.equal(weight, want[1])
     assert asked == [4, 2]
 
 
-def test_training_with_kept_targets_is_training_without(monkeypatch):
+@pytest.mark.parametrize("measures", [False, True], ids=["decoded", "measured"])
+def test_training_with_kept_targets_is_training_without(monkeypatch, measures):
     def trained():
-        model, episodes = tiny_world_model(color_coef=1.0), toy_episodes()
-        model.color_decoder.fit_(episodes.image_static, episodes.image_gripper)
+        model, episodes = tiny_world_model(color_coef=1.0, measures_colors=measures), toy_episodes()
+        model.colors.fit_(episodes.image_static, episodes.image_gripper)
         objective = WorldModelObjective(model, episodes, tiny_training(), seed=0)
         return [objective.loss(step).loss.item() for step in range(8)]
 

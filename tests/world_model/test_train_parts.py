@@ -106,5 +106,5 @@ def test_any_number_of_devices_goes_on_from_any_other_with_the_same_losses(make_
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
     for one, other in zip(model.buffers(), alone.buffers(), strict=True):
         assert torch.equal(one, other)
-    assert alone.color_decoder.image_static.nearest.any(), "the palette was found"
+    assert alone.colors.image_static.nearest.any(), "the palette was found"
     assert alone.rssm.arm_motion.weight.any(), "so was how the arm moves"

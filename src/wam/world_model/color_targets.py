@@ -12,7 +12,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from wam.contracts import IMAGE_GRIPPER, IMAGE_STATIC, Batch
-from wam.world_model.colors import ColorDecoder
+from wam.world_model.colors import Colors
 
 TARGET: Final = "color_target"
 """Key of a batch: moments of both cameras, ``(B, T, M)``."""
@@ -20,24 +20,32 @@ WEIGHT: Final = "color_weight"
 """Key of a batch: 1 where they count, 0 elsewhere, ``(B, T, M)``."""
 
 
-def color_targets(decoder: ColorDecoder, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Targets and weights of all frames of a batch, ``(B x T, M)``: those it holds, else found now."""
+def color_targets(colors: Colors, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Moments and weights of all frames of a batch, ``(N, M)``: those it holds, else found now.
+
+    Args:
+        colors: Whose palettes are found.
+        batch: Frames with any number of leading axes, with or without the keys of ``ColorTargets``.
+    """
     if TARGET in batch:
-        return batch[TARGET].flatten(end_dim=1), batch[WEIGHT].flatten(end_dim=1)
-    return decoder.targets(*(batch[key].flatten(end_dim=1) for key in (IMAGE_STATIC, IMAGE_GRIPPER)))
+        return batch[TARGET].flatten(end_dim=-2), batch[WEIGHT].flatten(end_dim=-2)
+    found: tuple[Tensor, Tensor] = colors(
+        *(batch[key].flatten(end_dim=-4) for key in (IMAGE_STATIC, IMAGE_GRIPPER))
+    )
+    return found
 
 
 class ColorTargets:
     """Targets by frame, in the host's memory: 5 bytes a moment, found when they are first asked for.
 
     Args:
-        decoder: Whose palettes are found already, and stay as they are.
+        colors: Whose palettes are found already, and stay as they are.
         frames: How many there are.
     """
 
-    def __init__(self, decoder: ColorDecoder, frames: int) -> None:
-        moments = decoder.moments
-        self._decoder = decoder
+    def __init__(self, colors: Colors, frames: int) -> None:
+        moments = colors.moments
+        self._colors = colors
         self._known = np.zeros(frames, np.bool_)
         self._target = torch.empty(frames, moments)
         self._counts = torch.empty(frames, moments, dtype=torch.bool)
@@ -48,7 +56,7 @@ class ColorTargets:
         missing = np.flatnonzero(~self._known[places])
         if len(missing):
             frames = (batch[key].flatten(end_dim=1)[missing] for key in (IMAGE_STATIC, IMAGE_GRIPPER))
-            target, weight = self._decoder.targets(*frames)
+            target, weight = self._colors(*frames)
             found = torch.from_numpy(places[missing])
             self._target[found], self._counts[found] = target, weight > 0
             self._known[places[missing]] = True

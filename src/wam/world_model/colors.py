@@ -1,21 +1,16 @@
-"""Where the colours of an image are: a target of training in which small things count as much as large ones.
+"""Where the colours of an image are: numbers in which small things count as much as large ones.
 
 Half the summed squared error of an image hardly changes when a button of a dozen pixels is left out, and a
 short training does leave it out (docs/learning/world-models.md). The mass and the centre of each colour of a
-palette say as much about a button as about a table. They need no label: palette and targets come from the
-images alone. Not part of the published models.
+palette say as much about a button as about a table. They need no label: palette and moments come from the
+images alone. They are a target of training (``color_decoder``), and may be part of the embedding, measured on
+every frame as proprioception is (``encoder.measures_colors``). Not part of the published models.
 """
-
-from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
-
-from wam.nn.init import build_empty
-from wam.nn.mlp import MLP
 
 SHIFT = 4
 """Bits of each channel that are dropped before its colour is looked up."""
@@ -133,28 +128,21 @@ class ColorMoments(nn.Module):
         return moments.reshape(frames, -1), weight.reshape(frames, -1)
 
 
-class ColorDecoder(nn.Module):
-    """Reads the colour moments of both cameras out of features, and out of embeddings.
-
-    The second head is for the encoder, which learns from it in fewer steps than through sampled states.
+class Colors(nn.Module):
+    """Colour moments of both cameras, side by side.
 
     Args:
-        feat_dim: Width F of the features.
-        embed_dim: Width E of the embeddings.
-        hidden: Hidden widths of the layers that read them.
         colors: Size K of each camera's palette.
 
     Attributes:
         moments: M, of both cameras together.
     """
 
-    def __init__(self, feat_dim: int, embed_dim: int, hidden: Sequence[int], colors: int) -> None:
+    def __init__(self, colors: int) -> None:
         super().__init__()
         self.image_static = ColorMoments(colors)
         self.image_gripper = ColorMoments(colors)
-        self.moments = 2 * MOMENTS * colors
-        self.from_feat = cast(MLP, build_empty(lambda: MLP(feat_dim, hidden, self.moments)))
-        self.from_embed = cast(MLP, build_empty(lambda: MLP(embed_dim, hidden, self.moments)))
+        self.moments = moments_of(colors)
 
     def fit_(
         self, image_static: UInt8[np.ndarray, "N 64 64 3"], image_gripper: UInt8[np.ndarray, "N 64 64 3"]
@@ -163,36 +151,15 @@ class ColorDecoder(nn.Module):
         self.image_static.fit_(image_static)
         self.image_gripper.fit_(image_gripper)
 
-    def targets(
+    def forward(
         self, image_static: UInt8[Tensor, "N 64 64 3"], image_gripper: UInt8[Tensor, "N 64 64 3"]
     ) -> tuple[Float[Tensor, "N M"], Float[Tensor, "N M"]]:
         """Moments of both cameras in each frame, and 1 where they count, 0 elsewhere."""
         found = zip(self.image_static(image_static), self.image_gripper(image_gripper), strict=True)
-        target, weight = (torch.cat(parts, dim=-1) for parts in found)
-        return target, weight
-
-    def losses(
-        self,
-        feat: Float[Tensor, "N F"],
-        embed: Float[Tensor, "N E"],
-        target: Float[Tensor, "N M"],
-        weight: Float[Tensor, "N M"],
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """Half the squared error of each head, summed over moments and cameras, mean over frames.
-
-        Args:
-            feat: Features.
-            embed: Embeddings.
-            target: As ``targets`` gives them.
-            weight: Same.
-
-        Returns:
-            The loss of the features and that of the embeddings.
-        """
-        feat_error = weight * (self.from_feat(feat) - target)
-        embed_error = weight * (self.from_embed(embed) - target)
-        return _half_square(feat_error), _half_square(embed_error)
+        moments, weight = (torch.cat(parts, dim=-1) for parts in found)
+        return moments, weight
 
 
-def _half_square(error: Tensor) -> Tensor:
-    return 0.5 * error.square().sum(dim=-1).mean()
+def moments_of(colors: int) -> int:
+    """M, moments of both cameras together for a palette of ``colors``."""
+    return 2 * MOMENTS * colors

@@ -19,9 +19,12 @@ class EncoderConfig:
 
     Attributes:
         cnn_depth: Channels of the first convolution; published 48 (embed 1536 + 18).
+        measures_colors: Append the colour moments of both images (``wam.world_model.colors``) to the
+            embedding, before proprioception: measured, not learned. Published without.
     """
 
     cnn_depth: int = Positive
+    measures_colors: bool = False
 
 
 @config
@@ -67,7 +70,7 @@ class DecoderConfig:
             is above 0.
         color_hidden: Hidden widths of the decoder of colour moments, used when ``losses.color_coef``
             is above 0.
-        colors: Size of each camera's palette then.
+        colors: Size of each camera's palette then, and where ``encoder.measures_colors``.
         feat_init_scale: Factor on the initial weights of the layer that reads the features; published 1.
             One-hot codes are small numbers to Xavier weights: the images begin almost without them.
     """
@@ -86,8 +89,8 @@ class InverseDynamicsConfig:
     Attributes:
         hidden: Hidden widths. The paper says "three-layer MLP" and no widths; two hidden layers are
             three linear ones, none is a single one.
-        input: ``embed`` as published, ``image``: the image part alone, or ``features``: f of both frames,
-            after the recurrent part. The appended proprioception solves the task without a pixel
+        input: ``embed`` as published, ``image``: what is learned of the images, or ``features``: f of both
+            frames, after the recurrent part. The appended proprioception solves the task without a pixel
             (docs/published.md, first trial), and f of the second frame has read the action itself.
         error: ``l1`` as published, or ``l2``: half the squared error. Both over the seven action components.
         reduction: Of that error over the components. ``mean`` is the likelier reading of the paper
@@ -117,7 +120,8 @@ class LossConfig:
         proprio_coef: Of half the squared error of decoded, normalised proprioception; published 0,
             which leaves that decoder out.
         color_coef: Of half the squared error of colour moments (``wam.world_model.colors``) decoded from the
-            features, and again from the embedding; published 0, which leaves that decoder out.
+            features, and again from an embedding that does not hold them; published 0, which leaves that
+            decoder out.
         overshooting_coef: Of the KL of a prior that has seen the first frame of a window only
             (``wam.world_model.overshooting``); published 0.
     """

@@ -25,7 +25,7 @@ class InverseDynamics(nn.Module):
     Args:
         config: Widths, input, error, activation and dropout.
         embed_dim: Width E of the embeddings.
-        image_dim: Width of their leading, image part.
+        image_dim: Width of their leading part, which is learned from the images.
         feat_dim: Width F of the features.
     """
 

@@ -32,3 +32,14 @@ def weighted_sum(terms: dict[str, Tensor], coefs: dict[str, float]) -> Tensor:
     for name, term in terms.items():
         total = total.to(term.device) + coefs[name] * term
     return total
+
+
+def choose_frames(frames: int, fraction: float, generator: torch.Generator) -> Tensor:
+    """Indices of a random share of the frames, at least one, without repetition; all of them for 1.
+
+    No random number is drawn when all frames are chosen.
+    """
+    if fraction >= 1.0:
+        return torch.arange(frames)
+    count = max(1, round(fraction * frames))
+    return torch.randperm(frames, generator=generator, device=generator.device)[:count].sort().values

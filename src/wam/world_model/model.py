@@ -29,13 +29,14 @@ from wam.nn.init import build_empty, initialise_
 from wam.nn.mlp import MLP
 from wam.nn.normalizer import MinMaxNormalizer
 from wam.training.checkpoint import Checkpoint
+from wam.world_model.color_decoder import ColorDecoder
 from wam.world_model.color_targets import color_targets
-from wam.world_model.colors import ColorDecoder
+from wam.world_model.colors import Colors, moments_of
 from wam.world_model.config import WorldModelConfig
 from wam.world_model.decoder import Decoder
 from wam.world_model.encoder import Encoder
 from wam.world_model.inverse_dynamics import InverseDynamics
-from wam.world_model.losses import weighted_sum
+from wam.world_model.losses import choose_frames, weighted_sum
 from wam.world_model.overshooting import overshooting_loss
 from wam.world_model.part import Part
 from wam.world_model.rssm import RSSM, Observed
@@ -60,13 +61,16 @@ class WorldModel(nn.Module):
         super().__init__()
         self.config = config
         self.feat_dim = config.rssm.feat
-        self.encoder = cast(Encoder, build_empty(lambda: Encoder(config.encoder)))
+        measured = moments_of(config.decoder.colors) if config.encoder.measures_colors else 0
+        self.encoder = cast(Encoder, build_empty(lambda: Encoder(config.encoder, measured)))
         self.embed_dim = self.encoder.embed_dim
         self.rssm = cast(RSSM, build_empty(lambda: RSSM(config.rssm, self.embed_dim)))
         self.decoder = cast(Decoder, build_empty(lambda: Decoder(config.decoder, self.feat_dim)))
         self.inverse_dynamics = self._inverse_dynamics()
         self.proprio_decoder = self._proprio_decoder()
         self.color_decoder = self._color_decoder()
+        known = self.color_decoder is not None or config.encoder.measures_colors
+        self.colors = Colors(config.decoder.colors) if known else None
         initialise_(self, seed)
         self._apply_init_scales()
         self.proprio_normalizer = MinMaxNormalizer(PROPRIO_DIM)
@@ -99,7 +103,8 @@ class WorldModel(nn.Module):
         if self.config.losses.color_coef == 0:
             return None
         page = self.config.decoder
-        return ColorDecoder(self.feat_dim, self.embed_dim, page.color_hidden, page.colors)
+        seen = None if self.config.encoder.measures_colors else self.embed_dim
+        return ColorDecoder(self.feat_dim, seen, page.color_hidden, moments_of(page.colors))
 
     @torch.no_grad()
     def fit_arm_(
@@ -139,12 +144,14 @@ class WorldModel(nn.Module):
 
         Args:
             batch: ``image_static`` and ``image_gripper`` as bytes ``(..., 64, 64, 3)``, ``proprio`` raw
-                ``(..., 18)``, with any number of leading axes.
+                ``(..., 18)``, with any number of leading axes, with or without the keys of ``ColorTargets``.
         """
         leading = batch[PROPRIO].shape[:-1]
         static, gripper = (batch[key].flatten(end_dim=-4) for key in (IMAGE_STATIC, IMAGE_GRIPPER))
-        proprio = self.proprio_normalizer(batch[PROPRIO]).reshape(-1, PROPRIO_DIM)
-        embed: Tensor = self.encoder.encode_bytes(static, gripper, proprio)
+        measured = self.proprio_normalizer(batch[PROPRIO]).reshape(-1, PROPRIO_DIM)
+        if self.colors is not None and self.config.encoder.measures_colors:
+            measured = torch.cat([color_targets(self.colors, batch)[0], measured], dim=-1)
+        embed: Tensor = self.encoder.encode_bytes(static, gripper, measured)
         return embed.reshape(*leading, self.embed_dim)
 
     def observe(
@@ -234,7 +241,7 @@ class WorldModel(nn.Module):
             "action": losses.action_coef,
             "proprio": losses.proprio_coef,
             "color": losses.color_coef,
-            "embed_color": losses.color_coef,
+            "embed_color": 0.0 if self.config.encoder.measures_colors else losses.color_coef,
             "ahead": losses.overshooting_coef if overshooting is None else overshooting,
         }
         kept = {name: coef for name, coef in optional.items() if coef}
@@ -263,12 +270,11 @@ class WorldModel(nn.Module):
         if self.proprio_decoder is not None:
             error = self.proprio_decoder(observed.feat) - self.proprio_normalizer(batch[PROPRIO])
             terms["proprio"] = 0.5 * error.square().sum(dim=-1).mean()
-        if self.color_decoder is not None:
-            target, weight = color_targets(self.color_decoder, batch)
+        if self.color_decoder is not None and self.colors is not None:
             # of all frames: reading colours costs next to nothing beside drawing pictures
-            terms["color"], terms["embed_color"] = self.color_decoder.losses(
-                observed.feat.flatten(end_dim=1), embed.flatten(end_dim=1), target, weight
-            )
+            target, weight = color_targets(self.colors, batch)
+            read = observed.feat.flatten(end_dim=1), embed.flatten(end_dim=1)
+            terms |= self.color_decoder.losses(*read, target, weight)
         return terms, metrics
 
     def to_checkpoint(self, **extra: Any) -> Checkpoint:
@@ -287,14 +293,3 @@ class WorldModel(nn.Module):
         model.load_state_dict(checkpoint.weights)
         model.rotation_convention = checkpoint.extra.get("rotation_convention", "extrinsic")
         return model.eval().requires_grad_(False)
-
-
-def choose_frames(frames: int, fraction: float, generator: torch.Generator) -> Tensor:
-    """Indices of a random share of the frames, at least one, without repetition; all of them for 1.
-
-    No random number is drawn when all frames are chosen.
-    """
-    if fraction >= 1.0:
-        return torch.arange(frames)
-    count = max(1, round(fraction * frames))
-    return torch.randperm(frames, generator=generator, device=generator.device)[:count].sort().values

@@ -57,9 +57,9 @@ class WorldModelObjective:
         self._sampler = make_sampler(episodes, config, seed)
         self._state = zero_state(model, config.batch)
         self.colors = colors
-        if colors is None and model.color_decoder is not None and model.device.type == "cpu":
+        if colors is None and model.colors is not None and model.device.type == "cpu":
             # a GPU finds them in no time
-            self.colors = ColorTargets(model.color_decoder, episodes.num_frames)
+            self.colors = ColorTargets(model.colors, episodes.num_frames)
 
     def modules(self) -> WorldModel:
         """The world model."""

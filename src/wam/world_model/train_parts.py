@@ -241,8 +241,8 @@ def _train(
 
 def _objective(task: WorldModelTask, model: WorldModel, team: Team) -> WorldModelObjective:
     episodes = EpisodeStore(task.training_episodes).load()
-    if model.color_decoder is not None:
-        model.color_decoder.fit_(episodes.image_static, episodes.image_gripper)
+    if model.colors is not None:
+        model.colors.fit_(episodes.image_static, episodes.image_gripper)
     model.fit_arm_(episodes.proprio, episodes.action, episodes.is_first)
     if team.size == task.parts == 1:
         return WorldModelObjective(model, episodes, task.training, seed=task.seed)
