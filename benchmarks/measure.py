@@ -1,4 +1,4 @@
-"""Ratios within one run, and the table they are printed in.
+"""Ratios within one run, profiles, and the table they are printed in.
 
 Times are CPU seconds of this process, so that a program waiting for a core is not charged for the wait. Both
 sides take turns in the same process, under the same threads and allocator settings, and the ratio is taken
@@ -6,11 +6,16 @@ turn by turn: what disturbs one disturbs the other. A busy machine still slows b
 printed beside the median.
 """
 
+import cProfile
 import json
 import platform
 import shutil
 import subprocess
+import sys
+import sysconfig
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -19,8 +24,20 @@ from statistics import median
 from typing import Any
 
 import torch
+from torch.profiler import ProfilerActivity, profile, record_function
+from zarr.core.sync import cleanup_resources
 
 REACHED, MISSED = "reached", "missed"
+OUTSIDE = "Python, between operations"
+Shares = list[tuple[str, float]]
+"""Names and their shares of the time of one call, the largest first."""
+_SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
+_STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"))
+_WAITS = {
+    "method 'acquire' of '_thread.lock' objects",
+    "method 'get' of '_queue.SimpleQueue' objects",
+    "method 'poll' of 'select.epoll' objects",
+}
 
 
 def verdict(value: float, bar: float, *, at_most: bool = False) -> str:
@@ -115,6 +132,61 @@ def ratio_row(
         note="; ".join(filter(None, [note, more])),
         **options,  # type: ignore[arg-type]
     )
+
+
+def by_operation(work: Callable[[], object]) -> Shares:
+    """Profile PyTorch's operations by the time that they spend themselves, on the clock."""
+    with profile(activities=[ProfilerActivity.CPU], acc_events=True) as found, record_function(OUTSIDE):
+        work()
+    return _shares({event.key: event.self_cpu_time_total for event in found.key_averages()})
+
+
+def by_function(work: Callable[[], object]) -> Shares:
+    """Profile functions by the time that they spend themselves, on the clock, in threads that begin too.
+
+    Waiting for another thread is left out. Python code of other packages is summed up by package; what
+    Cython calls counts for its caller.
+    """
+    profiles: list[cProfile.Profile] = []
+
+    def begin(*_: object) -> None:
+        mine = cProfile.Profile()
+        profiles.append(mine)
+        mine.enable()
+
+    cleanup_resources()  # so that Zarr's threads begin anew
+    if sys.version_info < (3, 12):  # from then on one profile is made at a time
+        threading.setprofile(begin)
+    begin()
+    try:
+        work()
+    finally:
+        profiles[0].disable()
+        threading.setprofile(None)
+        cleanup_resources()
+    spent: dict[str, float] = defaultdict(float)
+    for entry in (entry for one in profiles for entry in one.getstats()):
+        name = _function_name(entry.code)
+        spent[name] += 0.0 if name in _WAITS else entry.inlinetime
+    return _shares(spent)
+
+
+def _function_name(code: Any) -> str:
+    """Name and file of a function of ours, package of another one; of one in C what it is called."""
+    if isinstance(code, str):
+        return code.strip("<>").removeprefix("built-in method ")
+    file = Path(code.co_filename)
+    if file.is_relative_to(_SITE_PACKAGES):
+        return f"{file.relative_to(_SITE_PACKAGES).parts[0]} (Python)"
+    if file.is_relative_to(_STANDARD_LIBRARY):
+        return f"{Path(file.relative_to(_STANDARD_LIBRARY).parts[0]).stem} (Python)"
+    return f"{code.co_qualname} ({file.name})"
+
+
+def _shares(spent: Mapping[str, float]) -> Shares:
+    total = sum(spent.values())
+    ordered = sorted(spent.items(), key=lambda item: -item[1])
+    return [(name, value / total) for name, value in ordered if value > 0]
 
 
 def table(rows: Sequence[Row]) -> str:
