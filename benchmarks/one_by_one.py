@@ -39,7 +39,7 @@ from wam.tasks.table import TASK_NAMES
 from wam.training.config import OptimizerConfig
 from wam.world_model.config import WorldModelConfig
 from wam.world_model.featurize import features_by_row, featurize_episodes
-from wam.world_model.filtering import encode_rows
+from wam.world_model.filtering import CHUNK_STEPS, encode_rows
 from wam.world_model.model import WorldModel
 
 BAR: Final = 4.0
@@ -103,16 +103,19 @@ def model_of(sizes: Sizes) -> WorldModel:
 
 @torch.no_grad()
 def featurize_one_by_one(model: WorldModel, episodes: Episodes) -> np.ndarray:
-    """Features of every frame ``(N, F)``, each frame by itself."""
+    """Features of every frame ``(N, F)``, each frame by itself, from the noise of ``featurize_episodes``."""
     feats = np.empty((episodes.num_frames, model.feat_dim), np.float32)
     for start, length in zip(episodes.episode_start, episodes.episode_length, strict=True):
-        state, generator = model.initial_state(1), torch_generator(0, "one by one", int(start))
+        generator = torch_generator(0, "filter", "episode", int(episodes.frame_id[start]))
+        draws = [model.noise(1, CHUNK_STEPS, generator=generator) for _ in range(0, length, CHUNK_STEPS)]
+        state, noise = model.initial_state(1), torch.cat(draws, dim=1)
         for row in range(start, start + length):
             rows = np.array([row])
             action = torch.from_numpy(episodes.prev_action_at(rows))[None]
             is_first = torch.tensor([[row == start]])
             embed = encode_rows(model, episodes, rows)[None]
-            state = model.observe(embed, action, is_first, state, generator).state
+            now = noise[:, row - start, None]
+            state = model.rssm.observe(embed, action, is_first, state, now).state
             feats[row] = state.feat.numpy()[0]
     return feats
 

@@ -84,6 +84,19 @@ def observe(model: nn.Module, embed: Tensor, action: Tensor) -> tuple[Tensor, Te
     return observed.feat, observed.posterior_logits, observed.prior_logits
 
 
+def observe_frame_by_frame(model: nn.Module, embed: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As :func:`observe`, with everything inside the loop."""
+    assert isinstance(model, WorldModel)
+    state, generator = model.initial_state(len(embed)), torch_generator(1)
+    noise, is_first = model.noise(*embed.shape[:2], generator=generator), torch.zeros(len(embed)).bool()
+    found = []
+    for t in range(embed.shape[1]):
+        state, logits = model.rssm.observe_step(embed[:, t], action[:, t], is_first, state, noise[:, t])
+        found.append((state.feat, logits, model.rssm.prior_logits(state.deter)))
+    feat, posterior, prior = (torch.stack(parts, dim=1) for parts in zip(*found, strict=True))
+    return feat, posterior, prior
+
+
 def both_ways(
     model: nn.Module, filtered: Observe, batch: int, steps: int, embed_dim: int
 ) -> Callable[[], None]:

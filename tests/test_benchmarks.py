@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from benchmarks import (  # noqa: E402 - a folder beside the package
     measure,
     one_by_one,
     ppo,
+    profilers,
+    profiles,
     world_model,
 )
 from benchmarks.made_up import made_up_episodes  # noqa: E402
@@ -73,11 +76,7 @@ def test_frames_one_by_one_give_the_features_of_frames_at_once():
     sides = one_by_one.featurising(sizes)
     plain = sides["plain"]()
     assert plain.shape == (episodes.num_frames, model.feat_dim)
-    first = episodes.episode_start
-    deter = model.config.rssm.deter
-    assert torch.allclose(
-        torch.tensor(plain[first, :deter]), torch.tensor(sides["ours"]()[first, :deter]), atol=1e-5
-    )
+    torch.testing.assert_close(torch.from_numpy(plain), torch.from_numpy(sides["ours"]()), rtol=0, atol=1e-5)
 
 
 def test_a_wrong_folder_is_named(tmp_path):
@@ -123,3 +122,64 @@ def test_fine_tuning_runs_at_toy_size():
     before = ours.learner.actor.denoiser.trunk.output.weight.detach().clone()
     ppo.our_update(ours.learner, targets, batch)()
     assert not torch.equal(ours.learner.actor.denoiser.trunk.output.weight, before)
+
+
+@pytest.mark.slow
+def test_profiles_of_five_gains_name_both_forms(tmp_path):
+    found = profiles.all_found(toy=True, turns=1)
+    assert {one.gain.work.split()[0] for one in found} == {
+        "featurising",
+        "reading",
+        "evaluating",
+        "denoising",
+        "filtering",
+    }
+    ratios = [one.row.ratio for one in found]
+    assert ratios == sorted(ratios, reverse=True)
+    page = profiles.save(found, tmp_path)
+    text, data = page.read_text(), json.loads(page.with_suffix(".json").read_text())
+    for number, one in enumerate(found):
+        assert text.count(f"## {number + 1}. {one.gain.work}") == 1
+        assert one.gain.changed in text
+        for name, shares in zip(one.gain.names, one.profiles, strict=True):
+            assert f"| {name}, " in text
+            assert data["profiles"][number][name] == [list(entry) for entry in shares]
+            values = [value for _, value in shares]
+            assert values == sorted(values, reverse=True)
+            assert 0 < sum(values) <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("other", [1.1, float("nan")])
+def test_forms_that_differ_are_no_gain(other):
+    def gain(value):
+        return profiles.Gain(
+            "work", ("plain", "quick"), lambda: [[1.0, 2.0]], lambda: [[value, 2.0]], "", 0.01
+        )
+
+    with pytest.raises(AssertionError, match="work: results differ by"):
+        profiles.measured(gain(other), turns=1)
+    assert profiles.difference([[1.0, 2.0]], [[1.1, 2.0]]) == pytest.approx(0.05)
+    assert profiles.difference([[1.0, 2.0]], [[1.0, 2.0]]) == 0
+
+
+def test_a_profile_of_operations_is_led_by_what_takes_the_time():
+    matrix, row = torch.ones(300, 300), torch.ones(3)
+    shares = dict(profilers.by_operation(lambda: [matrix @ matrix, row + row]))
+    assert shares["aten::mm"] > shares["aten::add"] > 0
+    assert profilers.OUTSIDE in shares
+    assert sum(shares.values()) == pytest.approx(1)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="profiles of one thread alone")
+def test_a_profile_of_functions_sees_threads_and_leaves_waiting_out():
+    numbers = list(range(2_000_000))
+
+    def work():
+        thread = threading.Thread(target=sum, args=(numbers,))
+        thread.start()
+        thread.join()
+
+    (name, share), *rest = profilers.by_function(work)
+    assert name == "builtins.sum"
+    assert 0.5 < share <= 1
+    assert not any("acquire" in name for name, _ in rest)
