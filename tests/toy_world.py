@@ -15,17 +15,37 @@ from wam.world_model.model import WorldModel
 
 
 def tiny_config(
-    *, action_coef: float = 10.0, carries_arm: bool = False, measures_colors: bool = False, **losses: Any
+    *,
+    action_coef: float = 10.0,
+    carries_arm: bool = False,
+    measures_colors: bool = False,
+    carries_outset: bool = False,
+    **losses: Any,
 ) -> WorldModelConfig:
     """The smallest world model: embed 64 + 18, deter 12, 3 categoricals of 4 classes."""
     page = {
         "encoder": {"cnn_depth": 2, "measures_colors": measures_colors},
-        "rssm": {"deter": 12, "stoch_dim": 3, "stoch_classes": 4, "hidden": 10, "carries_arm": carries_arm},
+        "rssm": {
+            "deter": 12,
+            "stoch_dim": 3,
+            "stoch_classes": 4,
+            "hidden": 10,
+            "carries_arm": carries_arm,
+            "carries_outset": carries_outset,
+        },
         "decoder": {"cnn_depth": 2, "proprio_hidden": [8]},
         "inverse_dynamics": {"hidden": [16]},
         "losses": {"kl_coef": 0.3, "action_coef": action_coef, **losses},
     }
     return config_from_dict(WorldModelConfig, page)
+
+
+CARRIED = {
+    "published": {},
+    "carries_arm": {"carries_arm": True},
+    "carries_all": {"carries_arm": True, "measures_colors": True, "carries_outset": True},
+}
+"""What a state may carry besides h and z, as options of ``tiny_config``."""
 
 
 def tiny_training(**values: Any) -> WorldModelTrainingConfig:

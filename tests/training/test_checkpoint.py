@@ -71,3 +71,19 @@ def test_a_page_that_is_no_checkpoint_is_refused(tmp_path, made):
     (tmp_path / "c" / "config.json").write_text(json.dumps({"kind": "thing"}))
     with pytest.raises(ValueError, match="does not describe a checkpoint"):
         load_checkpoint(tmp_path / "c")
+
+
+def test_weights_of_another_version_are_refused_by_name_and_change_nothing():
+    module, start = torch.nn.Linear(2, 1), torch.zeros(1)
+    module.bias.data.copy_(start)
+    right = {"weight": torch.ones(1, 2), "bias": torch.ones(1)}
+    for wrong, words in (
+        ({"weight": right["weight"]}, "lacks bias"),
+        ({**right, "gain": start}, "has besides gain"),
+        ({**right, "weight": torch.ones(1, 3)}, "in another shape weight"),
+    ):
+        with pytest.raises(ValueError, match=f"a thing was written by another version.* {words}"):
+            Checkpoint("thing", wrong, {}).load_into(module)
+        assert torch.equal(module.bias, start)
+    Checkpoint("thing", right, {}).load_into(module)
+    assert torch.equal(module.weight, right["weight"])

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from toy_world import random_batch, tiny_config, tiny_world_model
+from toy_world import CARRIED, random_batch, tiny_config, tiny_world_model
 
 from wam.seeding import torch_generator
 from wam.world_model import decoder, encoder
@@ -41,18 +41,20 @@ def test_other_precisions_take_the_plain_layers():
         assert not encoder.in_one_go(torch.zeros(1))
 
 
-@pytest.mark.parametrize("carries_arm", [False, True])
-def test_the_frozen_prior_gives_the_samples_of_the_plain_one(carries_arm):
-    model = tiny_world_model(carries_arm=carries_arm)
+@pytest.mark.parametrize("carried", CARRIED)
+def test_the_frozen_prior_gives_the_samples_of_the_plain_one(carried):
+    model = tiny_world_model(**CARRIED[carried])
     size, draw = model.config.rssm, torch_generator(4)
     classes = torch.randint(size.stoch_classes, (9, size.stoch_dim), generator=draw)
     stoch = torch.nn.functional.one_hot(classes, size.stoch_classes).float()
     stoch[0] = 0.0  # before the first frame nothing is sampled
-    arm = None
-    if carries_arm:
+    arm = outset = None
+    if size.carries_arm:
         arm = torch.rand(9, 18, generator=draw)
         model.rssm.arm_motion.weight.fill_(0.01)
-    state = RSSMState(torch.randn(9, size.deter, generator=draw), stoch, arm)
+    if size.carries_outset:
+        outset = torch.rand(9, model.rssm.outset_dim, generator=draw)
+    state = RSSMState(torch.randn(9, size.deter, generator=draw), stoch, arm, outset)
     frozen, plain = FrozenPrior(model), model
     states = [state, state]
     for step in range(5):
@@ -63,4 +65,6 @@ def test_the_frozen_prior_gives_the_samples_of_the_plain_one(carries_arm):
         ]
         torch.testing.assert_close(states[0].deter, states[1].deter, rtol=1e-5, atol=1e-6)
         assert torch.equal(states[0].stoch, states[1].stoch)
-        assert not carries_arm or torch.equal(states[0].arm, states[1].arm)
+        assert states[0].tensors.keys() == states[1].tensors.keys() == state.tensors.keys()
+        assert not size.carries_arm or torch.equal(states[0].arm, states[1].arm)
+        assert outset is None or torch.equal(states[0].outset, outset)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from toy_world import random_batch, tiny_config
+from toy_world import CARRIED, random_batch, tiny_config
 
 from wam.contracts import IS_FIRST, PREV_ACTION
 from wam.nn.distributions import categorical_kl
@@ -18,10 +18,10 @@ def observed_in(model: WorldModel, batch: dict[str, torch.Tensor]):
     )
 
 
-@pytest.fixture(params=[False, True], ids=["published", "carries_arm"])
+@pytest.fixture(params=CARRIED.values(), ids=CARRIED)
 def model(request) -> WorldModel:
-    model = WorldModel(tiny_config(overshooting_coef=0.5, carries_arm=request.param), seed=3)
-    if request.param:
+    model = WorldModel(tiny_config(overshooting_coef=0.5, **request.param), seed=3)
+    if model.rssm.arm_motion is not None:
         model.rssm.arm_motion.weight.fill_(0.01)
     return model
 

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from toy_world import random_batch, tiny_config, tiny_world_model
+from toy_world import CARRIED, random_batch, tiny_config, tiny_world_model
 
 from wam.nn.distributions import sample_one_hot
 from wam.seeding import torch_generator
@@ -21,10 +21,10 @@ def plain_observe(rssm, *frames) -> Observed:
     return Observed(*(torch.stack(x, dim=1) for x in (feats, posteriors, priors)), state)
 
 
-@pytest.fixture(params=[False, True], ids=["published", "carries_arm"])
+@pytest.fixture(params=CARRIED.values(), ids=CARRIED)
 def model(request):
-    model = WorldModel(tiny_config(carries_arm=request.param), seed=3)
-    if request.param:
+    model = WorldModel(tiny_config(**request.param), seed=3)
+    if model.rssm.arm_motion is not None:
         weight = model.rssm.arm_motion.weight
         weight.copy_(0.1 * torch.randn(weight.shape, generator=torch_generator(9)))
     return model
@@ -38,10 +38,14 @@ def frames(model):
     generator = torch_generator(3)
     deter = torch.randn(3, 12, generator=generator).requires_grad_(True)
     stoch = torch.randn(3, 3, 4, generator=generator).requires_grad_(True)
-    arm = None
+    arm = outset = None
     if model.config.rssm.carries_arm:
         arm = torch.rand(3, 18, generator=generator).requires_grad_(True)
-    return embed, batch["prev_action"], batch["is_first"], RSSMState(deter, stoch, arm), noise
+    if model.rssm.outset_dim:
+        outset = torch.rand(3, model.rssm.outset_dim, generator=generator)
+        outset[2] = 0.0  # nothing was seen yet
+        outset.requires_grad_(True)
+    return embed, batch["prev_action"], batch["is_first"], RSSMState(deter, stoch, arm, outset), noise
 
 
 def gradients(observed, inputs):
@@ -100,7 +104,7 @@ def test_imagining_recorded_actions_is_the_rollout_of_the_prior(model, frames):
     for t in range(3):
         deter = model.rssm.deter_step(imagined, prev_action[:, t])
         stoch = sample_one_hot(model.rssm.prior_logits(deter), noise[:, t])
-        want = RSSMState(deter, stoch, model.rssm.moved(imagined.arm, prev_action[:, t]))
+        want = RSSMState(deter, stoch, model.rssm.moved(imagined.arm, prev_action[:, t]), state.outset)
         imagined = model.rssm.imagine_step(imagined, prev_action[:, t], noise[:, t])
         assert torch.equal(imagined.feat, want.feat)
 
@@ -113,10 +117,12 @@ def test_the_prior_and_the_posterior_share_the_deterministic_step(model, frames)
     assert torch.equal(observed.deter, imagined.deter)
 
 
-@pytest.mark.parametrize(("carries_arm", "width"), [(False, 24), (True, 42)])
-def test_states_are_one_hot_and_make_features_and_back(carries_arm, width):
-    model = tiny_world_model(carries_arm=carries_arm)
-    state = model.imagine_step(model.initial_state(5), torch.zeros(5, 7), torch_generator(0))
+@pytest.mark.parametrize(("carried", "width"), [("published", 24), ("carries_arm", 42), ("carries_all", 186)])
+def test_states_are_one_hot_and_make_features_and_back(carried, width):
+    model = tiny_world_model(**CARRIED[carried])
+    state = model.initial_state(5)
+    state = state if state.outset is None else state._replace(outset=torch.rand(5, width - 42))
+    state = model.imagine_step(state, torch.zeros(5, 7), torch_generator(0))
     assert (state.stoch.sum(dim=-1) == 1).all()
     assert state.feat.shape == (5, model.feat_dim) == (5, width)
     back = model.state_from_feat(state.feat).tensors
@@ -167,6 +173,42 @@ def test_a_state_without_the_arm_is_refused_by_a_model_that_carries_it():
         model.rssm.observe(embed, torch.zeros(2, 1, 7), going_on, bare, noise)
     with pytest.raises(ValueError, match="deter, stoch, arm does not go with one of deter, stoch"):
         whole.where(torch.tensor([True, False]), bare)
+
+
+def test_the_outset_is_the_first_frame_since_the_state_was_dropped():
+    """It stays through later frames and imagination; an episode's start, or a state dropped, begins anew."""
+    model = tiny_world_model(**CARRIED["carries_all"])
+    embed = torch.randn(2, 5, model.embed_dim)
+    colors = embed[..., model.encoder.image_dim : -18]
+    is_first, action = torch.zeros(2, 5, dtype=torch.bool), torch.zeros(2, 5, 7)
+    is_first[1, 3] = True
+    noise = model.noise(2, 5, generator=torch_generator(1))
+    seen = model.rssm.observe(embed, action, is_first, model.initial_state(2), noise)
+    outset = seen.feat[..., -18 - model.rssm.outset_dim : -18]
+    began = torch.tensor([[0, 0, 0, 0, 0], [0, 0, 0, 3, 3]])
+    for stream in range(2):
+        assert torch.equal(outset[stream], colors[stream, began[stream]])
+    assert torch.equal(seen.state.outset, torch.stack((colors[0, 0], colors[1, 3])))
+    later = model.imagine_step(seen.state, action[:, 0], torch_generator(2))
+    assert torch.equal(later.outset, seen.state.outset)
+    dropped = later.masked(torch.tensor([True, False]))
+    again, _ = model.rssm.observe_step(embed[:, 1], action[:, 1], is_first[:, 1], dropped, noise[:, 1])
+    assert torch.equal(again.outset, torch.stack((colors[0, 0], colors[1, 1])))
+
+
+def test_the_outset_shapes_what_is_imagined_and_is_asked_for():
+    model = tiny_world_model(**CARRIED["carries_all"])
+    state = model.initial_state(4)._replace(outset=torch.ones(4, model.rssm.outset_dim))
+    other = state._replace(outset=-2 * state.outset)
+    here, there = (model.imagine_step(x, torch.zeros(4, 7), torch_generator(1)) for x in (state, other))
+    assert not torch.allclose(here.deter, there.deter)
+    with pytest.raises(ValueError, match=r"carries the outset .* the state has none"):
+        model.imagine_step(state._replace(outset=None), torch.zeros(4, 7), torch_generator(1))
+
+
+def test_colours_that_no_frame_has_are_not_carried():
+    with pytest.raises(ValueError, match=r"carries_outset is true and .*measures_colors is false"):
+        tiny_config(carries_outset=True)
 
 
 def test_the_arm_shapes_what_is_imagined():

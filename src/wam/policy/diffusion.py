@@ -214,5 +214,5 @@ class DiffusionPolicy(nn.Module):
         checkpoint.expect(KIND)
         diffusion = config_from_dict(DiffusionConfig, checkpoint.config["diffusion"])
         policy = cls(int(checkpoint.config["cond_dim"]), diffusion)
-        policy.load_state_dict(checkpoint.weights)
+        checkpoint.load_into(policy)
         return policy

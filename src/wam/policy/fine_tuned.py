@@ -83,5 +83,5 @@ class FineTunedPolicy(nn.Module):
         diffusion = config_from_dict(DiffusionConfig, checkpoint.config["diffusion"])
         base, actor = (DiffusionPolicy(int(checkpoint.config["cond_dim"]), diffusion) for _ in range(2))
         policy = cls(base, actor, int(checkpoint.config["ft_denoising_steps"]))
-        policy.load_state_dict(checkpoint.weights)
+        checkpoint.load_into(policy)
         return policy

@@ -116,5 +116,5 @@ class RewardClassifier(nn.Module):
         checkpoint.expect(KIND)
         page = config_from_dict(ClassifierConfig, checkpoint.config["classifier"])
         classifier = cls(int(checkpoint.config["feat_dim"]), page)
-        classifier.load_state_dict(checkpoint.weights)
+        checkpoint.load_into(classifier)
         return classifier

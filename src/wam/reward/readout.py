@@ -90,7 +90,7 @@ class SceneReadout(nn.Module):
         checkpoint.expect(KIND)
         page = config_from_dict(ReadoutConfig, checkpoint.config["readout"])
         readout = cls(int(checkpoint.config["feat_dim"]), page)
-        readout.load_state_dict(checkpoint.weights)
+        checkpoint.load_into(readout)
         return readout
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 WEIGHTS_FILE = "weights.safetensors"
 CONFIG_FILE = "config.json"
@@ -43,6 +43,30 @@ class Checkpoint:
         if self.kind != kind:
             raise ValueError(f"the checkpoint holds a {self.kind!r}, want a {kind!r}")
         return self
+
+    def load_into(self, module: nn.Module) -> None:
+        """Give a module these weights.
+
+        Raises:
+            ValueError: If they are not that module's, naming some that differ: another version wrote them.
+        """
+        own = module.state_dict()
+        differ = {
+            "lacks": own.keys() - self.weights.keys(),
+            "has besides": self.weights.keys() - own.keys(),
+            "has in another shape": {
+                name
+                for name in own.keys() & self.weights.keys()
+                if own[name].shape != self.weights[name].shape
+            },
+        }
+        found = [f"{how} {', '.join(sorted(names)[:3])}" for how, names in differ.items() if names]
+        if found:
+            raise ValueError(
+                f"the checkpoint of a {self.kind} was written by another version of wam: it "
+                f"{'; it '.join(found)}. Make it again with the stage that trains it"
+            )
+        module.load_state_dict(self.weights)
 
     @property
     def digest(self) -> str:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from wam.contracts import PROPRIO_DIM, config
 from wam.nn.mlp import Activation
 from wam.training.config import OptimizerConfig
+from wam.world_model.colors import moments_of
 
 Positive = Field(gt=0)
 LAYER_NORM_EPS: Final = 1e-3
@@ -40,6 +41,9 @@ class RSSMConfig:
             1 the first codes are less random, and the decoder has something to read sooner.
         carries_arm: Carry normalised proprioception beside h and z: measured on real frames, moved on by the
             actions in imagination (``wam.world_model.arm``), part of the features; published without.
+        carries_outset: Carry the colour moments of the first frame since the state was dropped, unchanged on
+            real frames and in imagination, part of the features: what never moves in an episode need not be
+            remembered. Wants ``encoder.measures_colors``; published without.
     """
 
     deter: int = Positive
@@ -48,16 +52,12 @@ class RSSMConfig:
     hidden: int = Positive
     posterior_init_scale: float = Field(default=1.0, gt=0)
     carries_arm: bool = False
+    carries_outset: bool = False
 
     @property
     def stoch(self) -> int:
         """Flat width S of the stochastic state."""
         return self.stoch_dim * self.stoch_classes
-
-    @property
-    def feat(self) -> int:
-        """Width F = D + S of the features, published 2048, and of the arm where it is carried."""
-        return self.deter + self.stoch + (PROPRIO_DIM if self.carries_arm else 0)
 
 
 @config
@@ -144,6 +144,26 @@ class WorldModelConfig:
     decoder: DecoderConfig
     inverse_dynamics: InverseDynamicsConfig
     losses: LossConfig
+
+    @model_validator(mode="after")
+    def _what_is_carried_is_measured(self) -> "WorldModelConfig":
+        if self.rssm.carries_outset and not self.encoder.measures_colors:
+            raise ValueError(
+                "world_model.rssm.carries_outset is true and world_model.encoder.measures_colors is false: "
+                "the state cannot carry what no frame has; set both to true, or the first to false"
+            )
+        return self
+
+    @property
+    def outset_dim(self) -> int:
+        """Width O of the colour moments that the state carries; 0 where it carries none."""
+        return moments_of(self.decoder.colors) if self.rssm.carries_outset else 0
+
+    @property
+    def feat(self) -> int:
+        """Width F of the features: D + S, published 2048, and whatever else the state carries."""
+        size = self.rssm
+        return size.deter + size.stoch + self.outset_dim + (PROPRIO_DIM if size.carries_arm else 0)
 
 
 @config

@@ -60,11 +60,11 @@ class WorldModel(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        self.feat_dim = config.rssm.feat
+        self.feat_dim = config.feat
         measured = moments_of(config.decoder.colors) if config.encoder.measures_colors else 0
         self.encoder = cast(Encoder, build_empty(lambda: Encoder(config.encoder, measured)))
         self.embed_dim = self.encoder.embed_dim
-        self.rssm = cast(RSSM, build_empty(lambda: RSSM(config.rssm, self.embed_dim)))
+        self.rssm = cast(RSSM, build_empty(lambda: RSSM(config.rssm, self.embed_dim, config.outset_dim)))
         self.decoder = cast(Decoder, build_empty(lambda: Decoder(config.decoder, self.feat_dim)))
         self.inverse_dynamics = self._inverse_dynamics()
         self.proprio_decoder = self._proprio_decoder()
@@ -290,6 +290,6 @@ class WorldModel(nn.Module):
             ValueError: If the checkpoint holds something else.
         """
         model = cls(config_from_dict(WorldModelConfig, checkpoint.expect(KIND).config))
-        model.load_state_dict(checkpoint.weights)
+        checkpoint.load_into(model)
         model.rotation_convention = checkpoint.extra.get("rotation_convention", "extrinsic")
         return model.eval().requires_grad_(False)

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from wam.nn.distributions import categorical_kl, sample_one_hot
 from wam.world_model.rssm import RSSM, Observed
-from wam.world_model.state import RSSMState
 
 
 def overshooting_loss(
@@ -51,5 +50,5 @@ def overshooting_loss(
             counts = counts * ~is_first[:, step]
             total = total + (counts * categorical_kl(target[:, step], logits)).sum()
             arm = rssm.moved(state.arm, prev_action[:, step])
-            state = RSSMState(deter, sample_one_hot(logits, noise[:, step]), arm)
+            state = state._replace(deter=deter, stoch=sample_one_hot(logits, noise[:, step]), arm=arm)
     return total / max(1, streams * (steps - 1))

@@ -6,9 +6,11 @@ r"""Recurrent state-space model: filter real frames (``observe``), roll the prio
                               `--------------> prior     p(z | h)
 
 Equations and layer shapes: docs/published.md, world model. Gumbel noise is drawn outside. With
-``carries_arm`` the GRU also sees the arm before the action; a frame's arm is the end of its embedding.
+``carries_arm`` the GRU also sees the arm before the action; a frame's arm is the end of its embedding. With
+``carries_outset`` it also sees where colours were when the state began; they stand before the arm there.
 """
 
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -46,14 +48,16 @@ class RSSM(nn.Module):
     Args:
         config: Sizes.
         embed_dim: Width E of the embeddings.
+        outset_dim: Width O of the colour moments that are carried; 0 where none are.
 
     Attributes:
         arm_motion: Moves the arm on in imagination; None where it is not carried.
     """
 
-    def __init__(self, config: RSSMConfig, embed_dim: int) -> None:
+    def __init__(self, config: RSSMConfig, embed_dim: int, outset_dim: int = 0) -> None:
         super().__init__()
         self.config = config
+        self.outset_dim = outset_dim
         hidden = config.hidden
         self.initial_deter = nn.Parameter(torch.zeros(config.deter))
         self.initial_stoch = nn.Parameter(torch.zeros(config.stoch))
@@ -70,6 +74,7 @@ class RSSM(nn.Module):
         self.posterior_out = nn.Linear(hidden, config.stoch)
         self.arm_in = nn.Linear(PROPRIO_DIM, hidden, bias=False) if config.carries_arm else None
         self.arm_motion = ArmMotion() if config.carries_arm else None
+        self.outset_in = nn.Linear(outset_dim, hidden, bias=False) if outset_dim else None
 
     def initial_state(self, batch: int) -> RSSMState:
         """The state before any frame.
@@ -79,13 +84,15 @@ class RSSM(nn.Module):
         """
         deter = self.initial_deter.expand(batch, -1)
         arm = deter.new_zeros(batch, PROPRIO_DIM) if self.config.carries_arm else None
-        return RSSMState(deter, self._logits(self.initial_stoch).expand(batch, -1, -1), arm)
+        outset = deter.new_zeros(batch, self.outset_dim) if self.outset_dim else None
+        return RSSMState(deter, self._logits(self.initial_stoch).expand(batch, -1, -1), arm, outset)
 
     def state_from_feat(self, feat: Float[Tensor, "B F"]) -> RSSMState:
         """Split features back into a state."""
-        size = self.config
-        deter, stoch, arm = feat.tensor_split([size.deter, size.deter + size.stoch], dim=-1)
-        return RSSMState(deter, self._logits(stoch), arm if size.carries_arm else None)
+        ends = list(accumulate([self.config.deter, self.config.stoch, self.outset_dim]))
+        deter, stoch, outset, arm = feat.tensor_split(ends, dim=-1)
+        carried = arm if self.config.carries_arm else None, outset if self.outset_dim else None
+        return RSSMState(deter, self._logits(stoch), *carried)
 
     def _logits(self, x: Tensor) -> Tensor:
         return x.reshape(*x.shape[:-1], self.config.stoch_dim, self.config.stoch_classes)
@@ -104,24 +111,30 @@ class RSSM(nn.Module):
 
     def deter_step(self, state: RSSMState, action: Float[Tensor, "B A"]) -> Float[Tensor, "B D"]:
         """The next GRU state."""
-        x = self.stoch_in(state.stoch.flatten(start_dim=1)) + self.action_part(action, state.arm)
+        x = self.stoch_in(state.stoch.flatten(start_dim=1))
+        x = x + self.action_part(action, state.arm, state.outset)
         deter: Tensor = self.cell(functional.elu(self.input_norm(x)), state.deter)
         return deter
 
     def action_part(
-        self, action: Float[Tensor, "*B A"], arm: Float[Tensor, "*B P"] | None
+        self,
+        action: Float[Tensor, "*B A"],
+        arm: Float[Tensor, "*B P"] | None,
+        outset: Float[Tensor, "*B O"] | None,
     ) -> Float[Tensor, "*B hidden"]:
-        """Share of the GRU's input layer from the action, and from the arm before it where it is carried.
+        """Share of the GRU's input layer from the action, and from what is carried besides before it.
 
         Raises:
-            ValueError: If the arm is carried and the state lacks it.
+            ValueError: If something is carried and the state lacks it.
         """
         part: Tensor = self.action_in(action)
-        return part if self.arm_in is None else part + self.arm_in(_present(arm))
+        if self.arm_in is not None:
+            part = part + self.arm_in(_present(arm, "arm"))
+        return part if self.outset_in is None else part + self.outset_in(_present(outset, "outset"))
 
     def moved(self, arm: Tensor | None, action: Float[Tensor, "B A"]) -> Tensor | None:
         """The arm after ``action``, not measured; None where it is not carried."""
-        return None if self.arm_motion is None else self.arm_motion(_present(arm), action)
+        return None if self.arm_motion is None else self.arm_motion(_present(arm, "arm"), action)
 
     def imagine_step(
         self, state: RSSMState, action: Float[Tensor, "B A"], noise: Float[Tensor, "B V C"]
@@ -129,7 +142,7 @@ class RSSM(nn.Module):
         """One step of the prior: the state after ``action``, without seeing the frame."""
         deter = self.deter_step(state, action)
         stoch = sample_one_hot(self.prior_logits(deter), noise)
-        return RSSMState(deter, stoch, self.moved(state.arm, action))
+        return state._replace(deter=deter, stoch=stoch, arm=self.moved(state.arm, action))
 
     def observe_step(
         self,
@@ -144,9 +157,11 @@ class RSSM(nn.Module):
         Returns:
             The state after the frame, and the posterior's logits.
         """
-        deter = self.deter_step(state.masked(~is_first), prev_action)
+        state = state.masked(~is_first)
+        deter = self.deter_step(state, prev_action)
         logits = self.posterior_logits(deter, embed)
-        return RSSMState(deter, sample_one_hot(logits, noise), self._measured(embed)), logits
+        outset = self._begun(embed, state.outset)
+        return RSSMState(deter, sample_one_hot(logits, noise), self._measured(embed), outset), logits
 
     def observe(
         self,
@@ -173,12 +188,11 @@ class RSSM(nn.Module):
     def _observe(
         self, embed: Tensor, prev_action: Tensor, is_first: Tensor, state: RSSMState, noise: Tensor
     ) -> Observed:
-        keep, arm = (~is_first).to(embed.dtype), self._measured(embed)
-        before = None
-        if arm is not None:
-            before = torch.cat([_present(state.arm)[:, None], arm[:, :-1]], dim=1) * keep[..., None]
+        keep = (~is_first).to(embed.dtype)
+        arm, outset = self._measured(embed), self._outsets(embed, keep, state.outset)
+        before = _before(state.arm, arm, keep, "arm"), _before(state.outset, outset, keep, "outset")
         inputs = ScanInputs(
-            action_part=_time_first(self.action_part(prev_action, before) + self.stoch_in.bias),
+            action_part=_time_first(self.action_part(prev_action, *before) + self.stoch_in.bias),
             embed_part=_time_first(self.posterior_embed_in(embed) + self.posterior_deter_in.bias),
             deter=state.deter,
             stoch=state.stoch.flatten(start_dim=1),
@@ -186,13 +200,33 @@ class RSSM(nn.Module):
             noise=noise.transpose(0, 1),
         )
         deter, stoch, logits = (x.transpose(0, 1) for x in posterior_scan(inputs, self._scan_weights()))
-        last = RSSMState(deter[:, -1], self._logits(stoch[:, -1]), None if arm is None else arm[:, -1])
-        feat = torch.cat([deter, stoch] if arm is None else [deter, stoch, arm], dim=-1)
-        return Observed(feat, self._logits(logits), self.prior_logits(deter), last)
+        every = RSSMState(deter, self._logits(stoch), arm, outset)
+        last = every.map(lambda x: x[:, -1])
+        return Observed(every.feat, self._logits(logits), self.prior_logits(deter), last)
 
     def _measured(self, embed: Tensor) -> Tensor | None:
         """The arm at frames with these embeddings, of which it is the end; None where it is not carried."""
         return embed[..., -PROPRIO_DIM:] if self.config.carries_arm else None
+
+    def _begun(self, embed: Float[Tensor, "B E"], before: Tensor | None) -> Tensor | None:
+        """The outset after a frame: that before it, or where there is none yet, the frame's own colours."""
+        if not self.outset_dim:
+            return None
+        before = _present(before, "outset")
+        own = embed[..., -PROPRIO_DIM - self.outset_dim : -PROPRIO_DIM]
+        return torch.where((before == 0).all(dim=-1, keepdim=True), own, before)
+
+    def _outsets(
+        self, embed: Float[Tensor, "B T E"], keep: Float[Tensor, "B T"], before: Tensor | None
+    ) -> Tensor | None:
+        """The outset after each frame, ``(B, T, O)``; None where it is not carried."""
+        if not self.outset_dim:
+            return None
+        found = []
+        for t in range(embed.shape[1]):
+            before = self._begun(embed[:, t], _present(before, "outset") * keep[:, t, None])
+            found.append(_present(before, "outset"))
+        return torch.stack(found, dim=1)
 
     def _scan_weights(self) -> ScanWeights:
         return ScanWeights(
@@ -211,13 +245,20 @@ class RSSM(nn.Module):
         )
 
 
-def _present(arm: Tensor | None) -> Tensor:
-    if arm is None:
+def _present(carried: Tensor | None, name: str) -> Tensor:
+    if carried is None:
         raise ValueError(
-            "the world model carries the arm (rssm.carries_arm) and the state has none; take the state from "
-            "initial_state, state_from_feat or a step of the same world model"
+            f"the world model carries the {name} (rssm.carries_{name}) and the state has none; take the "
+            "state from initial_state, state_from_feat or a step of the same world model"
         )
-    return arm
+    return carried
+
+
+def _before(first: Tensor | None, each: Tensor | None, keep: Tensor, name: str) -> Tensor | None:
+    """What was carried before each frame ``(B, T, ...)``, from what was before the first and after each."""
+    if each is None:
+        return None
+    return torch.cat([_present(first, name)[:, None], each[:, :-1]], dim=1) * keep[..., None]
 
 
 def _time_first(x: Tensor) -> Tensor:

@@ -14,17 +14,20 @@ class RSSMState(NamedTuple):
         deter: GRU state h, ``(B, D)``.
         stoch: One-hot sample z, ``(B, stoch_dim, stoch_classes)``.
         arm: Normalised proprioception, ``(B, P)``, in models that carry it (``rssm.carries_arm``).
+        outset: Colour moments of the first frame since the state was dropped, ``(B, O)``, in models that
+            carry them (``rssm.carries_outset``); 0 before that frame.
     """
 
     deter: Tensor
     stoch: Tensor
     arm: Tensor | None = None
+    outset: Tensor | None = None
 
     @property
     def feat(self) -> Tensor:
-        """``[h ; z]``, and the arm where it is carried, ``(B, F)``: what is shown of a state."""
-        parts = [self.deter, self.stoch.flatten(start_dim=-2)]
-        return torch.cat(parts if self.arm is None else [*parts, self.arm], dim=-1)
+        """``[h ; z]``, then outset and arm where they are carried, ``(B, F)``: what is shown of a state."""
+        carried = [x for x in (self.outset, self.arm) if x is not None]
+        return torch.cat([self.deter, self.stoch.flatten(start_dim=-2), *carried], dim=-1)
 
     def detach(self) -> "RSSMState":
         """The same values without gradient."""
@@ -55,7 +58,7 @@ class RSSMState(NamedTuple):
         """Each part joined with the other's.
 
         Raises:
-            ValueError: If one carries the arm and the other does not.
+            ValueError: If one carries what the other does not.
         """
         mine, theirs = self.tensors, other.tensors
         if mine.keys() != theirs.keys():
