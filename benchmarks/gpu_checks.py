@@ -65,7 +65,8 @@ def one_step(run: Run, device: torch.device, seed: int) -> tuple[float, dict[str
     output, _ = model.loss(frames, state, torch_generator(seed, "noise"))
     output.loss.backward()  # type: ignore[no-untyped-call]
     gradients = {name: p.grad.cpu() for name, p in model.named_parameters() if p.grad is not None}
-    codes = seen.feat[..., model.config.rssm.deter :].round().cpu()
+    size = model.config.rssm
+    codes = seen.feat[..., size.deter : size.deter + size.stoch].round().cpu()
     return float(output.loss.detach()), gradients, codes
 
 

@@ -43,8 +43,9 @@ METHOD: Final = (
     "relative to the largest value of a result (features: of the first four frames of each episode); one "
     "above its bound stops the run. A profile is of one more call, by the clock: PyTorch's operations by "
     "their own time (`torch.profiler`; the rest of the call is Python), or functions by theirs (`cProfile`, "
-    "without waiting for other threads; Python of other packages is summed up, and what Cython calls counts "
-    "for its caller). Either charges small calls more than large ones. Its seconds are shares of the median."
+    "in all threads on Python 3.11 and in one from 3.12 on, without waiting for others; Python of other "
+    "packages is summed up, and what Cython calls counts for its caller). Either charges small calls more "
+    "than large ones. Its seconds are shares of the median."
 )
 Results = Sequence[Any]
 

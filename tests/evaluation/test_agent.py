@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from toy_world import tiny_world_model
+from toy_world import CARRIED, tiny_world_model
 
 from wam.episodes.proprio import proprio_from_robot_obs
 from wam.evaluation.agent import RandomAgent, StateAgent, WorldModelAgent
@@ -20,9 +20,9 @@ class FeaturePolicy:
         return torch.tanh(cond[:, None, :7] + noise)
 
 
-@pytest.fixture
-def world_model():
-    return tiny_world_model()
+@pytest.fixture(params=CARRIED.values(), ids=CARRIED)
+def world_model(request):
+    return tiny_world_model(**request.param)
 
 
 def make_frames(rng, count):

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from toy_world import tiny_config, tiny_training, tiny_world_model, toy_episodes
+from toy_world import random_batch, tiny_config, tiny_training, tiny_world_model, toy_episodes
 
 from wam.contracts import PROPRIO_DIM
+from wam.seeding import torch_generator
 from wam.world_model.color_decoder import ColorDecoder
 from wam.world_model.color_targets import ColorTargets, color_targets
 from wam.world_model.colors import ColorMoments, Colors, find_palette, moments_of
@@ -159,6 +160,14 @@ def test_targets_are_found_once_a_frame_and_are_those_of_the_frame(monkeypatch):
         assert torch.equal(target, want[0])
         assert torch.equal(weight, want[1])
     assert asked == [4, 2]
+
+
+def test_a_loss_finds_the_moments_of_its_frames_once(monkeypatch):
+    model = WorldModel(tiny_config(color_coef=1.0, measures_colors=True), seed=1)
+    asked, find = [], model.colors.forward
+    monkeypatch.setattr(model.colors, "forward", lambda *some: asked.append(len(some[0])) or find(*some))
+    model.loss(random_batch(2, 3), model.initial_state(2), torch_generator(0))
+    assert asked == [6]
 
 
 @pytest.mark.parametrize("measures", [False, True], ids=["decoded", "measured"])

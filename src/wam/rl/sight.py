@@ -2,15 +2,16 @@
 
 ::
 
-    features               [h ; z]        as published
-    features_and_proprio   [h ; z ; p]
+    features               f              as published
+    features_and_proprio   [f ; p]
     colors_and_proprio     [c ; p]
 
-p is proprioception as the world model's encoder is given it, normalised: on a real frame the measured one,
-in imagination the arm that the state carries, or else what the world model's decoder reads from h and z. c is
-the mass and the centre of each colour of both cameras as the world model's decoder reads them from the
-features, in either world: a few numbers that were learned on every layout of play, where the demonstrations
-of a task show fifty. Judges of success and probes are shown features, whatever the policy sees.
+f are the features: [h ; z], and what else the state carries. p is proprioception as the world model's encoder
+is given it, normalised: on a real frame the measured one, in imagination the arm that the state carries, or
+else what the world model's decoder reads from f. c is the mass and the centre of each colour of both cameras
+as the world model's decoder reads them from f, in either world: a few numbers that were learned on every
+layout of play, where the demonstrations of a task show fifty. Judges of success and probes are shown f,
+whatever the policy sees.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -35,6 +35,15 @@ def color_targets(colors: Colors, batch: Batch) -> tuple[Tensor, Tensor]:
     return found
 
 
+def with_color_targets(colors: Colors, batch: Batch) -> Batch:
+    """A batch ``(B, T, ...)`` that holds its moments and weights, so that they are found once."""
+    if TARGET in batch:
+        return batch
+    leading = batch[IMAGE_STATIC].shape[:-3]
+    target, weight = (x.reshape(*leading, -1) for x in color_targets(colors, batch))
+    return {**batch, TARGET: target, WEIGHT: weight}
+
+
 class ColorTargets:
     """Targets by frame, in the host's memory: 5 bytes a moment, found when they are first asked for.
 

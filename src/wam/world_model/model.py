@@ -30,7 +30,7 @@ from wam.nn.mlp import MLP
 from wam.nn.normalizer import MinMaxNormalizer
 from wam.training.checkpoint import Checkpoint
 from wam.world_model.color_decoder import ColorDecoder
-from wam.world_model.color_targets import color_targets
+from wam.world_model.color_targets import color_targets, with_color_targets
 from wam.world_model.colors import Colors, moments_of
 from wam.world_model.config import WorldModelConfig
 from wam.world_model.decoder import Decoder
@@ -208,6 +208,7 @@ class WorldModel(nn.Module):
         Returns:
             Loss and metrics, and the state after the windows, detached.
         """
+        batch = batch if self.colors is None else with_color_targets(self.colors, batch)
         embed = batch[EMBED] if EMBED in batch else self.embed(batch)
         drop = batch[IS_FIRST] if reset is None else batch[IS_FIRST] | reset
         streams, steps = (part.batch if part else len(embed)), embed.shape[1]

@@ -160,7 +160,7 @@ class RSSM(nn.Module):
         state = state.masked(~is_first)
         deter = self.deter_step(state, prev_action)
         logits = self.posterior_logits(deter, embed)
-        outset = self._begun(embed, state.outset)
+        outset = _begun(self._colors(embed), state.outset) if self.outset_dim else None
         return RSSMState(deter, sample_one_hot(logits, noise), self._measured(embed), outset), logits
 
     def observe(
@@ -208,13 +208,9 @@ class RSSM(nn.Module):
         """The arm at frames with these embeddings, of which it is the end; None where it is not carried."""
         return embed[..., -PROPRIO_DIM:] if self.config.carries_arm else None
 
-    def _begun(self, embed: Float[Tensor, "B E"], before: Tensor | None) -> Tensor | None:
-        """The outset after a frame: that before it, or where there is none yet, the frame's own colours."""
-        if not self.outset_dim:
-            return None
-        before = _present(before, "outset")
-        own = embed[..., -PROPRIO_DIM - self.outset_dim : -PROPRIO_DIM]
-        return torch.where((before == 0).all(dim=-1, keepdim=True), own, before)
+    def _colors(self, embed: Tensor) -> Tensor:
+        """Colour moments of frames with these embeddings, in which they stand before the arm."""
+        return embed[..., -PROPRIO_DIM - self.outset_dim : -PROPRIO_DIM]
 
     def _outsets(
         self, embed: Float[Tensor, "B T E"], keep: Float[Tensor, "B T"], before: Tensor | None
@@ -222,11 +218,11 @@ class RSSM(nn.Module):
         """The outset after each frame, ``(B, T, O)``; None where it is not carried."""
         if not self.outset_dim:
             return None
-        found = []
-        for t in range(embed.shape[1]):
-            before = self._begun(embed[:, t], _present(before, "outset") * keep[:, t, None])
-            found.append(_present(before, "outset"))
-        return torch.stack(found, dim=1)
+        found = [_present(before, "outset")]
+        # cut out once: a cut for each frame would have a gradient as large as all embeddings each
+        for own, kept in zip(self._colors(embed).unbind(1), keep.unbind(1), strict=True):
+            found.append(_begun(own, found[-1] * kept[:, None]))
+        return torch.stack(found[1:], dim=1)
 
     def _scan_weights(self) -> ScanWeights:
         return ScanWeights(
@@ -252,6 +248,15 @@ def _present(carried: Tensor | None, name: str) -> Tensor:
             "state from initial_state, state_from_feat or a step of the same world model"
         )
     return carried
+
+
+def _begun(own: Tensor, before: Tensor | None) -> Tensor:
+    """The outset after a frame with colours ``own``: that before it, or its own where there is none yet.
+
+    None yet is all zeros, which is what dropping a state leaves; no frame of a table is all average.
+    """
+    before = _present(before, "outset")
+    return torch.where((before == 0).all(dim=-1, keepdim=True), own, before)
 
 
 def _before(first: Tensor | None, each: Tensor | None, keep: Tensor, name: str) -> Tensor | None:
