@@ -24,7 +24,6 @@ from torch import Tensor
 from wam.contracts import PROPRIO_DIM
 from wam.policy.config import Sees
 from wam.world_model.color_decoder import ColorDecoder
-from wam.world_model.colors import moments_of
 from wam.world_model.config import WorldModelConfig
 from wam.world_model.model import WorldModel
 
@@ -55,8 +54,7 @@ def condition_dim(sees: Sees, world_model: WorldModel) -> int:
         return world_model.feat_dim
     if sees == "features_and_proprio":
         return world_model.feat_dim + PROPRIO_DIM
-    _color_decoder(sees, world_model)
-    return moments_of(world_model.config.decoder.colors) + PROPRIO_DIM
+    return _color_decoder(sees, world_model).moments + PROPRIO_DIM
 
 
 def features_alone(feat: Float[Tensor, "n F"]) -> Float[Tensor, "n F"]:

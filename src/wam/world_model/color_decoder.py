@@ -20,10 +20,14 @@ class ColorDecoder(nn.Module):
         embed_dim: Width E of the embeddings, or absent where they hold the moments as measured.
         hidden: Hidden widths of the layers that read them.
         moments: M, of both cameras together.
+
+    Attributes:
+        moments: The same.
     """
 
     def __init__(self, feat_dim: int, embed_dim: int | None, hidden: Sequence[int], moments: int) -> None:
         super().__init__()
+        self.moments = moments
         self.from_feat = cast(MLP, build_empty(lambda: MLP(feat_dim, hidden, moments)))
         self.from_embed: MLP | None = None
         if embed_dim is not None:
