@@ -151,6 +151,7 @@ PUBLISHED: dict[str, Any] = {
     "world_model.rssm.hidden": 1000,
     "world_model.rssm.carries_arm": False,
     "world_model.rssm.carries_outset": False,
+    "world_model.rssm.carries_scene": False,
     "world_model.inverse_dynamics.input": "embed",
     "world_model.inverse_dynamics.error": "l1",
     "world_model.losses.kl_coef": 3.0,

@@ -20,6 +20,7 @@ def tiny_config(
     carries_arm: bool = False,
     measures_colors: bool = False,
     carries_outset: bool = False,
+    carries_scene: bool = False,
     **losses: Any,
 ) -> WorldModelConfig:
     """The smallest world model: embed 64 + 18, deter 12, 3 categoricals of 4 classes."""
@@ -32,6 +33,8 @@ def tiny_config(
             "hidden": 10,
             "carries_arm": carries_arm,
             "carries_outset": carries_outset,
+            "carries_scene": carries_scene,
+            "scene_hidden": [8],
         },
         "decoder": {"cnn_depth": 2, "proprio_hidden": [8]},
         "inverse_dynamics": {"hidden": [16]},
@@ -43,7 +46,13 @@ def tiny_config(
 CARRIED = {
     "published": {},
     "carries_arm": {"carries_arm": True},
-    "carries_all": {"carries_arm": True, "measures_colors": True, "carries_outset": True},
+    "carries_places": {"carries_arm": True, "measures_colors": True, "carries_outset": True},
+    "carries_all": {
+        "carries_arm": True,
+        "measures_colors": True,
+        "carries_outset": True,
+        "carries_scene": True,
+    },
 }
 """What a state may carry besides h and z, as options of ``tiny_config``."""
 

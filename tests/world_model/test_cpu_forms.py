@@ -48,13 +48,15 @@ def test_the_frozen_prior_gives_the_samples_of_the_plain_one(carried):
     classes = torch.randint(size.stoch_classes, (9, size.stoch_dim), generator=draw)
     stoch = torch.nn.functional.one_hot(classes, size.stoch_classes).float()
     stoch[0] = 0.0  # before the first frame nothing is sampled
-    arm = outset = None
+    arm = outset = scene = None
     if size.carries_arm:
         arm = torch.rand(9, 18, generator=draw)
         model.rssm.arm_motion.weight.fill_(0.01)
     if size.carries_outset:
         outset = torch.rand(9, model.rssm.outset_dim, generator=draw)
-    state = RSSMState(torch.randn(9, size.deter, generator=draw), stoch, arm, outset)
+    if size.carries_scene:
+        scene = torch.rand(9, model.rssm.scene_dim, generator=draw)
+    state = RSSMState(torch.randn(9, size.deter, generator=draw), stoch, arm, outset, scene)
     frozen, plain = FrozenPrior(model), model
     states = [state, state]
     for step in range(5):
@@ -68,3 +70,4 @@ def test_the_frozen_prior_gives_the_samples_of_the_plain_one(carried):
         assert states[0].tensors.keys() == states[1].tensors.keys() == state.tensors.keys()
         assert not size.carries_arm or torch.equal(states[0].arm, states[1].arm)
         assert outset is None or torch.equal(states[0].outset, outset)
+        assert scene is None or torch.equal(states[0].scene, states[1].scene)

@@ -2,7 +2,8 @@
 
 A classifier learns success from frames of attempts, and mistakes a hand in the right place for a deed. Play
 shows every state of the table beside every pose of the hand, and its scene states are recorded, so a network
-that tells the state has no such short cut (docs/learning/imagination.md). Not part of the published method.
+that tells the state has no such short cut (docs/learning/imagination.md). Where a world model carries the
+scene there is no network, only a copy. Not part of the published method.
 """
 
 import itertools
@@ -16,15 +17,10 @@ from wam.contracts import LossOutput, config_from_dict, config_to_dict
 from wam.nn.standardizer import Standardizer
 from wam.reward.config import ReadoutConfig
 from wam.reward.inputs import with_start
-from wam.tasks.table import LIGHT_ON, TASKS, Task
+from wam.tasks.table import IS_LIGHT, LIGHT_ON, OPENING_UNIT, QUANTITIES, Task
 from wam.training.checkpoint import Checkpoint
 
 KIND: Final = "scene_readout"
-QUANTITIES: Final = tuple(sorted({task.quantity for task in TASKS.values()}))
-"""Indices in the scene state that tasks turn on: slider, drawer, bulb, LED."""
-_LIGHTS: Final = {task.quantity for task in TASKS.values() if task.is_light}
-IS_LIGHT: Final = tuple(index in _LIGHTS for index in QUANTITIES)
-"""Which of them are lights; the others are joints."""
 _LIGHT_COLUMNS: Final = list(IS_LIGHT)
 _JOINT_COLUMNS: Final = [not light for light in IS_LIGHT]
 
@@ -35,18 +31,18 @@ class SceneReadout(nn.Module):
     Args:
         feat_dim: F, width of a feature.
         config: Sizes and the unit of lengths.
+        scene_at: Where the features hold the scene itself; absent, a network reads it off them.
     """
 
-    def __init__(self, feat_dim: int, config: ReadoutConfig) -> None:
+    def __init__(self, feat_dim: int, config: ReadoutConfig, scene_at: int | None = None) -> None:
         super().__init__()
         self.feat_dim = feat_dim
         self.config = config
+        self.scene_at = scene_at
         self.standardizer = Standardizer(feat_dim, config.standardize_floor)
-        widths = [feat_dim, *config.hidden]
-        layers: list[nn.Module] = []
-        for width, following in itertools.pairwise(widths):
-            layers += [nn.Linear(width, following), nn.ELU()]
-        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], len(QUANTITIES)))
+        self.layers = nn.Sequential()
+        if scene_at is None:
+            self.layers = _network([feat_dim, *config.hidden])
 
     def _raw(self, feat: Float[Tensor, "*B F"]) -> Float[Tensor, "*B Q"]:
         """Joints in units of ``length_unit``, log odds of lights."""
@@ -55,8 +51,11 @@ class SceneReadout(nn.Module):
 
     def read(self, feat: Float[Tensor, "*B F"]) -> Float[Tensor, "*B Q"]:
         """The quantities of ``QUANTITIES``: openings in m, probabilities that lights are on."""
+        is_light = torch.tensor(IS_LIGHT, device=feat.device)
+        if self.scene_at is not None:
+            scene = feat[..., self.scene_at : self.scene_at + len(QUANTITIES)]
+            return torch.where(is_light, scene, scene * OPENING_UNIT)
         raw = self._raw(feat)
-        is_light = torch.tensor(IS_LIGHT, device=raw.device)
         return torch.where(is_light, raw.sigmoid(), raw * self.config.length_unit)
 
     def loss(self, feat: Float[Tensor, "B F"], scene: Float[Tensor, "B Q"]) -> LossOutput:
@@ -77,7 +76,7 @@ class SceneReadout(nn.Module):
     def to_checkpoint(self) -> Checkpoint:
         """Weights, statistics and configuration; kind ``scene_readout``."""
         weights = {name: value.detach().clone() for name, value in self.state_dict().items()}
-        page = {"feat_dim": self.feat_dim, "readout": config_to_dict(self.config)}
+        page = {"feat_dim": self.feat_dim, "readout": config_to_dict(self.config), "scene_at": self.scene_at}
         return Checkpoint(kind=KIND, weights=weights, config=page)
 
     @classmethod
@@ -89,9 +88,16 @@ class SceneReadout(nn.Module):
         """
         checkpoint.expect(KIND)
         page = config_from_dict(ReadoutConfig, checkpoint.config["readout"])
-        readout = cls(int(checkpoint.config["feat_dim"]), page)
+        readout = cls(int(checkpoint.config["feat_dim"]), page, checkpoint.config.get("scene_at"))
         checkpoint.load_into(readout)
         return readout
+
+
+def _network(widths: list[int]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for width, following in itertools.pairwise(widths):
+        layers += [nn.Linear(width, following), nn.ELU()]
+    return nn.Sequential(*layers, nn.Linear(widths[-1], len(QUANTITIES)))
 
 
 class ReadoutJudge(nn.Module):

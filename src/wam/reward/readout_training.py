@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from wam.contracts import LossOutput
 from wam.nn.linear_init import fan_in_uniform_
 from wam.reward.config import ReadoutConfig, ReadoutTrainingConfig
-from wam.reward.readout import IS_LIGHT, QUANTITIES, SceneReadout
-from wam.tasks.table import DRAWER, LED, LIGHT_ON, LIGHTBULB, SLIDER
+from wam.reward.readout import SceneReadout
+from wam.tasks.table import DRAWER, IS_LIGHT, LED, LIGHT_ON, LIGHTBULB, QUANTITIES, SLIDER
 from wam.training.loop import train
 from wam.training.passes import ShuffledPasses, Stateless
 

@@ -50,6 +50,11 @@ MISSES: Final[Mapping[int, tuple[float, float]]] = MappingProxyType(
 """Metres, by the task's quantity, by which a displaced motion passes its object: just beyond the reach of the
 fingers. Sideways; on the slider above the knob, because a sideways one would sweep into it."""
 
+FARTHEST: Final = 1.1
+"""Of the larger distance of a miss, to which a displaced motion may go."""
+ASIDE: Final = 0.02
+"""Metres by which a displaced motion is moved along another axis at most."""
+
 
 @dataclass(frozen=True)
 class ExpertRun:
@@ -194,6 +199,20 @@ def draw_attempt(
     needed = c.SWITCH_TRIGGER - here if goal.is_light else goal.delta
     end = here + needed * float(rng.uniform(*SHORT_FRACTION))
     return replace(attempt, stroke_end=end, stroke_speed=SHORT_SPEED)
+
+
+def draw_displacement(goal: Task, rng: np.random.Generator) -> tuple[float, float, float]:
+    """World offset (m) of a whole motion that may hit or miss: as that of a miss, up to nothing.
+
+    Args:
+        goal: The task.
+        rng: Draws side and distance.
+    """
+    distance = FARTHEST * MISSES[goal.quantity][1] * rng.uniform(-1.0, 1.0)
+    if goal.quantity == SLIDER:  # never below the knob, where the hand would meet the table
+        x, y, z = abs(distance) * g.SLANT + np.array([rng.uniform(-ASIDE, ASIDE), 0.0, 0.0])
+        return float(x), float(y), float(z)
+    return float(distance), float(rng.uniform(-ASIDE, ASIDE) * 0.75), 0.0
 
 
 def full_stroke_end(goal: Task, here: float) -> float | None:

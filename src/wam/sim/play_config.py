@@ -28,6 +28,8 @@ class PlayConfig:
             before its success. Without it they begin with a try, and most have time to end it.
         short_miss_probability: Chance that a try in a short episode misses on purpose: it stops short, or
             passes beside. World models that have hardly seen a miss imagine that every try succeeds.
+        short_displaced_probability: Chance that a try in a short episode is displaced as a whole by up to a
+            little more than what misses: it hits or not, and shows where hitting ends. Drawn first.
         validation_episodes: Fewest validation episodes.
         min_training_segments: Accepted training segments that every task must have.
         test_starts: Accepted segments that every task must have in the validation episodes for test starts.
@@ -53,6 +55,7 @@ class PlayConfig:
     short_episode_frames: Annotated[int, Field(ge=2)] = 40
     short_warm_up: bool = True
     short_miss_probability: Share = 0.0
+    short_displaced_probability: Share = 0.0
     validation_episodes: Positive = 1
     min_training_segments: Count = 50
     test_starts: Count = 29

@@ -13,7 +13,7 @@ from wam.sim import constants as c
 from wam.sim import starts
 from wam.sim.backends import Table, make_table
 from wam.sim.config import SimConfig
-from wam.sim.expert_runs import Variant, draw_attempt
+from wam.sim.expert_runs import Variant, draw_attempt, draw_displacement
 from wam.sim.experts import STROKE_ENDS, Attempt, escape, plan
 from wam.sim.play_config import PlayConfig
 from wam.sim.waypoints import CLOSED, OPEN, Leg, LegFollower
@@ -100,6 +100,7 @@ def record_episode(sim: SimConfig, config: PlayConfig, split: str, index: int) -
             env.reset(options={"start": start})[0],
             frames=config.short_episode_frames if is_short else config.episode_frames,
             miss_probability=config.short_miss_probability if is_short else 0.0,
+            displaced_probability=config.short_displaced_probability if is_short else 0.0,
         )
         player.play(agenda, warm_up=config.short_warm_up or not is_short)
     finally:
@@ -121,7 +122,8 @@ def draw_agenda(seed: int, split: str, index: int) -> list[str]:
 
     Neighbours are the 1st and 2nd, the 3rd and 4th, ... episode of the same use: validation episodes for
     selection starts and those for test starts are counted apart, so that each set holds all tasks evenly.
-    The lights are done too soon for the first segment of an episode: a door comes first.
+    The lights are done too soon for the first segment of an episode: a door comes first, except in short
+    episodes, which have no segments and little more than their first try.
     """
     place, use = index, "all"
     if split == VALIDATION:
@@ -130,7 +132,7 @@ def draw_agenda(seed: int, split: str, index: int) -> list[str]:
     directions = numpy_generator(seed, "directions", split, use, place // 2).integers(2, size=len(FAMILIES))
     tasks = [pair[int(way) ^ (place % 2)] for pair, way in zip(FAMILIES, directions, strict=True)]
     order = numpy_generator(seed, "order", split, index).permutation(len(FAMILIES)).tolist()
-    while TASKS[tasks[order[0]]].is_light:
+    while split != SHORT and TASKS[tasks[order[0]]].is_light:
         order = [*order[1:], order[0]]
     return [tasks[i] for i in order]
 
@@ -163,9 +165,11 @@ class _Player:
         *,
         frames: int,
         miss_probability: float,
+        displaced_probability: float,
     ) -> None:
         self._env, self._config, self._rng, self._frames = env, config, rng, frames
         self._miss_probability = miss_probability
+        self._displaced_probability = displaced_probability
         self.observations = [first]
         self.tries = self.misses = 0
         self._kick, self._kick_left = np.zeros(ACTION_DIM - 1), 0
@@ -212,12 +216,20 @@ class _Player:
         return done or self._full or not bool(is_feasible(task, self._scene, margin=ROOM))
 
     def _attempt(self, task: Task) -> Attempt:
-        rng, config = self._rng, self._config
-        speed = float(rng.uniform(config.speed_low, config.speed_high))
+        rng = self._rng
+        if self._displaced_probability > 0 and rng.random() < self._displaced_probability:
+            return replace(self._meant(task), offset=draw_displacement(task, rng))
         if self._miss_probability > 0 and rng.random() < self._miss_probability:
-            return replace(
-                draw_attempt(task, MISS_KINDS[rng.integers(len(MISS_KINDS))], self._scene, rng), speed=speed
-            )
+            kind = MISS_KINDS[rng.integers(len(MISS_KINDS))]
+            return replace(draw_attempt(task, kind, self._scene, rng), speed=self._speed())
+        return self._meant(task)
+
+    def _speed(self) -> float:
+        return float(self._rng.uniform(self._config.speed_low, self._config.speed_high))
+
+    def _meant(self, task: Task) -> Attempt:
+        """A try that means to succeed."""
+        rng, speed = self._rng, self._speed()
         attempt = Attempt(task.name, speed=speed, press_depth=float(rng.uniform(*PRESS_DEPTHS)))
         if task.name not in STROKE_ENDS:
             return attempt

@@ -64,6 +64,12 @@ _ROWS = (
 TASKS: Final[Mapping[str, Task]] = MappingProxyType({row.name: row for row in _ROWS})
 """The tasks by name, in the published order (the order fixes the stream of the published demo draw)."""
 TASK_NAMES: Final = tuple(TASKS)
+QUANTITIES: Final = tuple(sorted({row.quantity for row in _ROWS}))
+"""Indices in the scene state that tasks turn on: slider, drawer, bulb, LED."""
+IS_LIGHT: Final = tuple(any(row.quantity == q and row.is_light for row in _ROWS) for q in QUANTITIES)
+"""Which of them are lights; the others are joints."""
+OPENING_UNIT: Final = 0.1
+"""Metres that are 1 where a world model carries openings in its state: numbers as large as lights."""
 
 
 def task(name: str) -> Task:

@@ -4,18 +4,22 @@ Every frame comes into a batch several times in a training, and its moments are 
 them took a tenth of a step on a CPU.
 """
 
+import math
 from typing import Final
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from wam.contracts import IMAGE_GRIPPER, IMAGE_STATIC, Batch
+from wam.episodes.loaded import Episodes
 from wam.world_model.colors import Colors
 
 TARGET: Final = "color_target"
 """Key of a batch: moments of both cameras, ``(B, T, M)``."""
+BLOCK: Final = 1024
+"""Frames whose moments are found at a time."""
 WEIGHT: Final = "color_weight"
 """Key of a batch: 1 where they count, 0 elsewhere, ``(B, T, M)``."""
 
@@ -58,6 +62,14 @@ class ColorTargets:
         self._known = np.zeros(frames, np.bool_)
         self._target = torch.empty(frames, moments)
         self._counts = torch.empty(frames, moments, dtype=torch.bool)
+
+    @torch.no_grad()
+    def all_of(self, episodes: Episodes) -> Float[Tensor, "N M"]:
+        """Moments of all frames, of which these are the targets."""
+        for rows in np.array_split(np.arange(len(self._known)), math.ceil(len(self._known) / BLOCK)):
+            images = {IMAGE_STATIC: episodes.image_static[rows], IMAGE_GRIPPER: episodes.image_gripper[rows]}
+            self.added({key: torch.from_numpy(value)[None] for key, value in images.items()}, rows[None])
+        return self._target
 
     def added(self, batch: Batch, rows: Int64[np.ndarray, "B T"]) -> Batch:
         """A batch of the frames in ``rows`` with their targets and weights."""

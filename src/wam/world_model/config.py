@@ -8,6 +8,7 @@ from wam.contracts import PROPRIO_DIM, config
 from wam.nn.mlp import Activation
 from wam.training.config import OptimizerConfig
 from wam.world_model.colors import moments_of
+from wam.world_model.scene import SCENE_DIM
 
 Positive = Field(gt=0)
 LAYER_NORM_EPS: Final = 1e-3
@@ -44,6 +45,10 @@ class RSSMConfig:
         carries_outset: Carry the colour moments of the first frame since the state was dropped, unchanged on
             real frames and in imagination, part of the features: what never moves in an episode need not be
             remembered. Wants ``encoder.measures_colors``; published without.
+        carries_scene: Carry the openings and lights that tasks turn on (``wam.world_model.scene``): read off
+            real frames, moved on by the hand in imagination, part of the features. Learned from recorded
+            scenes. Wants ``carries_arm`` and ``carries_outset``; published without.
+        scene_hidden: Widths of the hidden layers of both its networks.
     """
 
     deter: int = Positive
@@ -53,6 +58,8 @@ class RSSMConfig:
     posterior_init_scale: float = Field(default=1.0, gt=0)
     carries_arm: bool = False
     carries_outset: bool = False
+    carries_scene: bool = False
+    scene_hidden: tuple[int, ...] = (256, 256)
 
     @property
     def stoch(self) -> int:
@@ -152,6 +159,12 @@ class WorldModelConfig:
                 "world_model.rssm.carries_outset is true and world_model.encoder.measures_colors is false: "
                 "the state cannot carry what no frame has; set both to true, or the first to false"
             )
+        if self.rssm.carries_scene and not (self.rssm.carries_arm and self.rssm.carries_outset):
+            raise ValueError(
+                "world_model.rssm.carries_scene is true, carries_arm or carries_outset false: a scene "
+                "is moved by a hand, at a place that the first frame shows; set all three to true, or the "
+                "first to false"
+            )
         return self
 
     @property
@@ -163,7 +176,19 @@ class WorldModelConfig:
     def feat(self) -> int:
         """Width F of the features: D + S, published 2048, and whatever else the state carries."""
         size = self.rssm
-        return size.deter + size.stoch + self.outset_dim + (PROPRIO_DIM if size.carries_arm else 0)
+        carried = self.outset_dim + self.scene_dim + (PROPRIO_DIM if size.carries_arm else 0)
+        return size.deter + size.stoch + carried
+
+    @property
+    def scene_dim(self) -> int:
+        """Width Q of the scene that the state carries; 0 where it carries none."""
+        return SCENE_DIM if self.rssm.carries_scene else 0
+
+    @property
+    def scene_at(self) -> int | None:
+        """Where the carried scene begins in the features; None where none is carried."""
+        size = self.rssm
+        return size.deter + size.stoch + self.outset_dim if size.carries_scene else None
 
 
 @config
@@ -184,6 +209,23 @@ class RecurrentPhaseConfig:
     sequence_steps: int = Field(gt=1)
     decode_fraction: float = Field(default=1.0, gt=0, le=1)
     overshooting_coef: float = Field(default=0.0, ge=0)
+    optimizer: OptimizerConfig
+
+
+@config
+class SceneTrainingConfig:
+    """How a carried scene is learned, before the first step (``wam.world_model.scene_training``).
+
+    Attributes:
+        steps: Optimisation steps.
+        batch: Pairs of neighbouring frames per step.
+        most_age: Frames by which the outset is older than them at most; as imagination goes on.
+        optimizer: Its page.
+    """
+
+    steps: int = Positive
+    batch: int = Positive
+    most_age: int = Field(ge=0)
     optimizer: OptimizerConfig
 
 
@@ -216,6 +258,7 @@ class WorldModelTrainingConfig:
         checkpoint_every: Steps between resumable checkpoints.
         recurrent_phase: A second part after ``steps``, in one process whatever the number of devices; absent
             as published.
+        scene: Of the scene, where ``world_model.rssm.carries_scene``; no effect elsewhere.
     """
 
     steps: int = Positive
@@ -232,6 +275,7 @@ class WorldModelTrainingConfig:
     log_every: int = Field(default=50, gt=0)
     checkpoint_every: int = Field(default=500, gt=0)
     recurrent_phase: RecurrentPhaseConfig | None = None
+    scene: SceneTrainingConfig | None = None
 
     @model_validator(mode="after")
     def _published_streams_read_straight_through(self) -> "WorldModelTrainingConfig":

@@ -36,12 +36,12 @@ class FrozenPrior:
         rssm = self._model.rssm
         value, place = state.stoch.max(-1)
         part = functional.embedding_bag(place + self._first, self._rows, mode="sum", per_sample_weights=value)
-        known = rssm.action_part(action, state.arm, state.outset)
+        known = rssm.action_part(action, state.carried)
         inputs = functional.elu(rssm.input_norm(part + self._bias + known))
         deter: Tensor = rssm.cell(inputs, state.deter)
         noise = self._model.noise(len(action), generator=generator)
         stoch = hard_one_hot(rssm.prior_logits(deter), noise)
-        return state._replace(deter=deter, stoch=stoch, arm=rssm.moved(state.arm, action))
+        return rssm.moved(state, action)._replace(deter=deter, stoch=stoch)
 
 
 def frozen_prior(model: WorldModel) -> FrozenPrior | WorldModel:

@@ -73,6 +73,8 @@ class WorldModel(nn.Module):
         self.colors = Colors(config.decoder.colors) if known else None
         initialise_(self, seed)
         self._apply_init_scales()
+        if self.rssm.scene_track is not None:
+            self.rssm.scene_track.requires_grad_(requires_grad=False)  # learned before the first step
         self.proprio_normalizer = MinMaxNormalizer(PROPRIO_DIM)
         self.rotation_convention: RotationConvention = "extrinsic"
         if statistics is not None:
@@ -85,6 +87,8 @@ class WorldModel(nn.Module):
         self.decoder.shared.weight.mul_(self.config.decoder.feat_init_scale)
         if self.rssm.arm_motion is not None:
             self.rssm.arm_motion.weight.zero_()  # no parameter: what a module was built with is undefined
+        if self.rssm.scene_track is not None:
+            self.rssm.scene_track.places.reset_()  # same
 
     def _inverse_dynamics(self) -> InverseDynamics | None:
         if self.config.losses.action_coef == 0:

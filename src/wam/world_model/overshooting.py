@@ -49,6 +49,6 @@ def overshooting_loss(
             logits = rssm.prior_logits(deter)
             counts = counts * ~is_first[:, step]
             total = total + (counts * categorical_kl(target[:, step], logits)).sum()
-            arm = rssm.moved(state.arm, prev_action[:, step])
-            state = state._replace(deter=deter, stoch=sample_one_hot(logits, noise[:, step]), arm=arm)
+            state = rssm.moved(state, prev_action[:, step])
+            state = state._replace(deter=deter, stoch=sample_one_hot(logits, noise[:, step]))
     return total / max(1, streams * (steps - 1))

@@ -7,7 +7,8 @@ r"""Recurrent state-space model: filter real frames (``observe``), roll the prio
 
 Equations and layer shapes: docs/published.md, world model. Gumbel noise is drawn outside. With
 ``carries_arm`` the GRU also sees the arm before the action; a frame's arm is the end of its embedding. With
-``carries_outset`` it also sees where colours were when the state began; they stand before the arm there.
+``carries_outset`` it also sees where colours were when the state began; they stand before the arm there. With
+``carries_scene`` it also sees the scene before the action, which is read off colours, outset and arm.
 """
 
 from itertools import accumulate
@@ -23,7 +24,8 @@ from wam.nn.distributions import sample_one_hot
 from wam.world_model.arm import ArmMotion
 from wam.world_model.config import LAYER_NORM_EPS, RSSMConfig
 from wam.world_model.scan import ScanInputs, ScanWeights, posterior_scan
-from wam.world_model.state import RSSMState
+from wam.world_model.scene import SCENE_DIM, SceneTrack
+from wam.world_model.state import Carried, RSSMState
 
 
 class Observed(NamedTuple):
@@ -52,6 +54,7 @@ class RSSM(nn.Module):
 
     Attributes:
         arm_motion: Moves the arm on in imagination; None where it is not carried.
+        scene_track: Reads the scene, and moves it on in imagination; None where it is not carried.
     """
 
     def __init__(self, config: RSSMConfig, embed_dim: int, outset_dim: int = 0) -> None:
@@ -75,6 +78,11 @@ class RSSM(nn.Module):
         self.arm_in = nn.Linear(PROPRIO_DIM, hidden, bias=False) if config.carries_arm else None
         self.arm_motion = ArmMotion() if config.carries_arm else None
         self.outset_in = nn.Linear(outset_dim, hidden, bias=False) if outset_dim else None
+        self.scene_dim = SCENE_DIM if config.carries_scene else 0
+        self.scene_in = nn.Linear(SCENE_DIM, hidden, bias=False) if config.carries_scene else None
+        self.scene_track: SceneTrack | None = None
+        if config.carries_scene:
+            self.scene_track = SceneTrack(config.scene_hidden, outset_dim)
 
     def initial_state(self, batch: int) -> RSSMState:
         """The state before any frame.
@@ -85,14 +93,15 @@ class RSSM(nn.Module):
         deter = self.initial_deter.expand(batch, -1)
         arm = deter.new_zeros(batch, PROPRIO_DIM) if self.config.carries_arm else None
         outset = deter.new_zeros(batch, self.outset_dim) if self.outset_dim else None
-        return RSSMState(deter, self._logits(self.initial_stoch).expand(batch, -1, -1), arm, outset)
+        scene = deter.new_zeros(batch, self.scene_dim) if self.scene_dim else None
+        return RSSMState(deter, self._logits(self.initial_stoch).expand(batch, -1, -1), arm, outset, scene)
 
     def state_from_feat(self, feat: Float[Tensor, "B F"]) -> RSSMState:
         """Split features back into a state."""
-        ends = list(accumulate([self.config.deter, self.config.stoch, self.outset_dim]))
-        deter, stoch, outset, arm = feat.tensor_split(ends, dim=-1)
-        carried = arm if self.config.carries_arm else None, outset if self.outset_dim else None
-        return RSSMState(deter, self._logits(stoch), *carried)
+        ends = list(accumulate([self.config.deter, self.config.stoch, self.outset_dim, self.scene_dim]))
+        deter, stoch, *carried = feat.tensor_split(ends, dim=-1)
+        outset, scene, arm = (x if x.shape[-1] else None for x in carried)
+        return RSSMState(deter, self._logits(stoch), arm, outset, scene)
 
     def _logits(self, x: Tensor) -> Tensor:
         return x.reshape(*x.shape[:-1], self.config.stoch_dim, self.config.stoch_classes)
@@ -112,16 +121,11 @@ class RSSM(nn.Module):
     def deter_step(self, state: RSSMState, action: Float[Tensor, "B A"]) -> Float[Tensor, "B D"]:
         """The next GRU state."""
         x = self.stoch_in(state.stoch.flatten(start_dim=1))
-        x = x + self.action_part(action, state.arm, state.outset)
+        x = x + self.action_part(action, state.carried)
         deter: Tensor = self.cell(functional.elu(self.input_norm(x)), state.deter)
         return deter
 
-    def action_part(
-        self,
-        action: Float[Tensor, "*B A"],
-        arm: Float[Tensor, "*B P"] | None,
-        outset: Float[Tensor, "*B O"] | None,
-    ) -> Float[Tensor, "*B hidden"]:
+    def action_part(self, action: Float[Tensor, "*B A"], before: Carried) -> Float[Tensor, "*B hidden"]:
         """Share of the GRU's input layer from the action, and from what is carried besides before it.
 
         Raises:
@@ -129,12 +133,21 @@ class RSSM(nn.Module):
         """
         part: Tensor = self.action_in(action)
         if self.arm_in is not None:
-            part = part + self.arm_in(_present(arm, "arm"))
-        return part if self.outset_in is None else part + self.outset_in(_present(outset, "outset"))
+            part = part + self.arm_in(_present(before.arm, "arm"))
+        if self.outset_in is not None:
+            part = part + self.outset_in(_present(before.outset, "outset"))
+        return part if self.scene_in is None else part + self.scene_in(_present(before.scene, "scene"))
 
-    def moved(self, arm: Tensor | None, action: Float[Tensor, "B A"]) -> Tensor | None:
-        """The arm after ``action``, not measured; None where it is not carried."""
-        return None if self.arm_motion is None else self.arm_motion(_present(arm, "arm"), action)
+    def moved(self, state: RSSMState, action: Float[Tensor, "B A"]) -> RSSMState:
+        """The state with arm and scene, where carried, as they are after ``action``: not measured."""
+        if self.arm_motion is None:
+            return state
+        before = _present(state.arm, "arm")
+        arm = self.arm_motion(before, action)
+        if self.scene_track is None:
+            return state._replace(arm=arm)
+        known = _present(state.scene, "scene"), _present(state.outset, "outset")
+        return state._replace(arm=arm, scene=self.scene_track.move(*known, before, arm, action))
 
     def imagine_step(
         self, state: RSSMState, action: Float[Tensor, "B A"], noise: Float[Tensor, "B V C"]
@@ -142,7 +155,7 @@ class RSSM(nn.Module):
         """One step of the prior: the state after ``action``, without seeing the frame."""
         deter = self.deter_step(state, action)
         stoch = sample_one_hot(self.prior_logits(deter), noise)
-        return state._replace(deter=deter, stoch=stoch, arm=self.moved(state.arm, action))
+        return self.moved(state, action)._replace(deter=deter, stoch=stoch)
 
     def observe_step(
         self,
@@ -161,7 +174,8 @@ class RSSM(nn.Module):
         deter = self.deter_step(state, prev_action)
         logits = self.posterior_logits(deter, embed)
         outset = _begun(self._colors(embed), state.outset) if self.outset_dim else None
-        return RSSMState(deter, sample_one_hot(logits, noise), self._measured(embed), outset), logits
+        carried = Carried(self._measured(embed), outset, self._read(embed, outset))
+        return RSSMState(deter, sample_one_hot(logits, noise), *carried), logits
 
     def observe(
         self,
@@ -189,10 +203,12 @@ class RSSM(nn.Module):
         self, embed: Tensor, prev_action: Tensor, is_first: Tensor, state: RSSMState, noise: Tensor
     ) -> Observed:
         keep = (~is_first).to(embed.dtype)
-        arm, outset = self._measured(embed), self._outsets(embed, keep, state.outset)
-        before = _before(state.arm, arm, keep, "arm"), _before(state.outset, outset, keep, "outset")
+        outset = self._outsets(embed, keep, state.outset)
+        carried = Carried(self._measured(embed), outset, self._read(embed, outset))
+        each = zip(state.carried, carried, Carried._fields, strict=True)
+        before = Carried(*(_before(first, after, keep, name) for first, after, name in each))
         inputs = ScanInputs(
-            action_part=_time_first(self.action_part(prev_action, *before) + self.stoch_in.bias),
+            action_part=_time_first(self.action_part(prev_action, before) + self.stoch_in.bias),
             embed_part=_time_first(self.posterior_embed_in(embed) + self.posterior_deter_in.bias),
             deter=state.deter,
             stoch=state.stoch.flatten(start_dim=1),
@@ -200,7 +216,7 @@ class RSSM(nn.Module):
             noise=noise.transpose(0, 1),
         )
         deter, stoch, logits = (x.transpose(0, 1) for x in posterior_scan(inputs, self._scan_weights()))
-        every = RSSMState(deter, self._logits(stoch), arm, outset)
+        every = RSSMState(deter, self._logits(stoch), *carried)
         last = every.map(lambda x: x[:, -1])
         return Observed(every.feat, self._logits(logits), self.prior_logits(deter), last)
 
@@ -211,6 +227,14 @@ class RSSM(nn.Module):
     def _colors(self, embed: Tensor) -> Tensor:
         """Colour moments of frames with these embeddings, in which they stand before the arm."""
         return embed[..., -PROPRIO_DIM - self.outset_dim : -PROPRIO_DIM]
+
+    def _read(self, embed: Tensor, outset: Tensor | None) -> Tensor | None:
+        """The scene of frames with these embeddings; None where it is not carried."""
+        if self.scene_track is None:
+            return None
+        return self.scene_track.read(
+            self._colors(embed), _present(outset, "outset"), embed[..., -PROPRIO_DIM:]
+        )
 
     def _outsets(
         self, embed: Float[Tensor, "B T E"], keep: Float[Tensor, "B T"], before: Tensor | None

@@ -7,6 +7,14 @@ import torch
 from torch import Tensor
 
 
+class Carried(NamedTuple):
+    """What a state carries besides h and z; see ``RSSMState``."""
+
+    arm: Tensor | None = None
+    outset: Tensor | None = None
+    scene: Tensor | None = None
+
+
 class RSSMState(NamedTuple):
     """What the model believes after a frame.
 
@@ -16,18 +24,25 @@ class RSSMState(NamedTuple):
         arm: Normalised proprioception, ``(B, P)``, in models that carry it (``rssm.carries_arm``).
         outset: Colour moments of the first frame since the state was dropped, ``(B, O)``, in models that
             carry them (``rssm.carries_outset``); 0 before that frame.
+        scene: Openings and lights, ``(B, Q)``, in models that carry them (``rssm.carries_scene``).
     """
 
     deter: Tensor
     stoch: Tensor
     arm: Tensor | None = None
     outset: Tensor | None = None
+    scene: Tensor | None = None
 
     @property
     def feat(self) -> Tensor:
-        """``[h ; z]``, then outset and arm where they are carried, ``(B, F)``: what is shown of a state."""
-        carried = [x for x in (self.outset, self.arm) if x is not None]
-        return torch.cat([self.deter, self.stoch.flatten(start_dim=-2), *carried], dim=-1)
+        """``[h ; z]``, then outset, scene and arm where they are carried, ``(B, F)``: what is shown."""
+        shown = [x for x in (self.outset, self.scene, self.arm) if x is not None]
+        return torch.cat([self.deter, self.stoch.flatten(start_dim=-2), *shown], dim=-1)
+
+    @property
+    def carried(self) -> Carried:
+        """What is carried besides h and z."""
+        return Carried(self.arm, self.outset, self.scene)
 
     def detach(self) -> "RSSMState":
         """The same values without gradient."""

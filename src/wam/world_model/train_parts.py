@@ -32,6 +32,7 @@ from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
 from wam.world_model.model import WorldModel
 from wam.world_model.part import Part, split_streams
 from wam.world_model.recurrent_phase import train_recurrent_phase
+from wam.world_model.scene_training import fit_scene_
 from wam.world_model.state import RSSMState, joined
 from wam.world_model.train import WorldModelObjective, WorldModelValidation
 
@@ -239,13 +240,33 @@ def _train(
     return model, result, objective.colors
 
 
-def _objective(task: WorldModelTask, model: WorldModel, team: Team) -> WorldModelObjective:
-    episodes = EpisodeStore(task.training_episodes).load()
+def _measured(task: WorldModelTask, model: WorldModel, episodes: Episodes) -> ColorTargets | None:
+    """Find, before the first step, what a model measures and carries; returns the colours it found.
+
+    A training that goes on has it in its checkpoint, which is loaded after this.
+    """
     if model.colors is not None:
         model.colors.fit_(episodes.image_static, episodes.image_gripper)
     model.fit_arm_(episodes.proprio, episodes.action, episodes.is_first)
+    if not model.config.rssm.carries_scene or load_state(task.work_dir, task.work_dir.name) is not None:
+        return None
+    page = task.training.scene
+    if page is None:
+        raise ValueError(
+            "world_model.rssm.carries_scene is true and world_model_training.scene is absent: say there how "
+            "the scene is learned, or set the first to false"
+        )
+    assert model.colors is not None, "a model that carries the scene measures colours"
+    colors = ColorTargets(model.colors, episodes.num_frames)
+    fit_scene_(model, episodes, colors.all_of(episodes), page, seed=task.seed, stop_after=task.stop_after)
+    return colors if model.device.type == "cpu" else None
+
+
+def _objective(task: WorldModelTask, model: WorldModel, team: Team) -> WorldModelObjective:
+    episodes = EpisodeStore(task.training_episodes).load()
+    colors = _measured(task, model, episodes)
     if team.size == task.parts == 1:
-        return WorldModelObjective(model, episodes, task.training, seed=task.seed)
+        return WorldModelObjective(model, episodes, task.training, seed=task.seed, colors=colors)
     return WorldModelPartsObjective(
         model, episodes, task.training, seed=task.seed, team=team, parts=task.parts
     )

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from wam.contracts import config_from_dict
 from wam.datasets import ArrayBlocks, Arrays
 from wam.demonstrations.control_conditions import unit_proprio
 from wam.demonstrations.failures import NearMissConfig, record_attempts, undecidable_kinds
@@ -30,12 +31,14 @@ from wam.reward.config import (
 )
 from wam.reward.metrics import precision_recall
 from wam.reward.readout import ReadoutJudge, SceneReadout
-from wam.reward.readout_training import train_readout
+from wam.reward.readout_training import readout_quality, train_readout
 from wam.reward.train import train_classifier
 from wam.sim.config import SimConfig
+from wam.tasks.table import QUANTITIES
 from wam.tasks.table import task as task_called
 from wam.training.checkpoint import Checkpoint
 from wam.training.device import resolve_device
+from wam.world_model.config import WorldModelConfig
 from wam.world_model.model import WorldModel
 
 
@@ -64,6 +67,7 @@ def record_near_misses(simulator: SimConfig, config: NearMissConfig, compute: Co
 
 
 def train_scene_readout(
+    world_model: Checkpoint,
     play_features: Arrays,
     training_episodes: EpisodeStore,
     readout: ReadoutConfig,
@@ -71,15 +75,26 @@ def train_scene_readout(
     compute: ComputeConfig,
     seed: int,
 ) -> tuple[Checkpoint, Metrics]:
-    """What a world model's features say of the scene; returns weights and errors on episodes held back."""
+    """What a world model's features say of the scene; returns weights and errors on episodes held back.
+
+    Where the state carries the scene nothing is trained: it is copied, and as wrong as it was read.
+    """
     episodes = training_episodes.load(images=False)
     ids = play_features["frame_id"]
     chosen = np.arange(0, len(ids), math.ceil(len(ids) / training.max_frames))
     rows = episodes.row_of(ids[chosen])
+    held_back = episodes.episode_of(rows) % training.hold_back == training.hold_back - 1
+    size = config_from_dict(WorldModelConfig, world_model.config)
+    if size.scene_at is not None:
+        copied = SceneReadout(size.feat, readout, size.scene_at)
+        feat = torch.from_numpy(np.asarray(play_features.lazy("feat").oindex[chosen[held_back]]))
+        scene = torch.from_numpy(episodes.scene_state[rows[held_back]][:, QUANTITIES].astype(np.float32))
+        errors = readout_quality(copied, feat, scene)
+        return copied.to_checkpoint(), {"stage": "rewards", "task": "all", **errors}
     trained, errors = train_readout(
         np.asarray(play_features.lazy("feat").oindex[chosen]),
         episodes.scene_state[rows],
-        episodes.episode_of(rows) % training.hold_back == training.hold_back - 1,
+        held_back,
         readout,
         training,
         seed=seed,

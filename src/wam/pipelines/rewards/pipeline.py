@@ -50,7 +50,12 @@ def _readout_nodes() -> Pipeline:
         [
             Node(
                 apart(train_scene_readout),
-                ["play_features", "training_episodes", *[f"params:{page}" for page in _READOUT_PAGES]],
+                [
+                    "world_model",
+                    "play_features",
+                    "training_episodes",
+                    *[f"params:{page}" for page in _READOUT_PAGES],
+                ],
                 ["scene_readout", "readout_metrics"],
                 name="train_scene_readout",
             )

@@ -1,0 +1,144 @@
+r"""The scene that the state carries: what tasks turn on, read off a frame and moved on by the hand.
+
+A recurrent model that has seen an hour of play hardly knows that furniture is moved by hands: over 32
+imagined frames of recorded presses the LED changed in 2 of 100, and where nothing happened drawer and door
+drifted by centimetres (docs/learning/imagination.md). The scene itself is four numbers, and play is recorded
+with it. So it may be carried beside h and z, as the arm is::
+
+    frame seen:   scene[t]   = reader(colours[t], outset, arm[t])
+    imagined:     scene[t+1] = scene[t] + motion(scene[t], arm[t], arm[t+1], action[t], nearness)
+
+The motion is shown how near the hand is to the places where things are moved (``contact_places``), not where
+things are: so it need not learn from misses, of which play has few, that a stroke beside a thing is in vain.
+Joints move by what the network says, lights are on with a probability p that becomes p + f (1 - 2 p) where
+it flips with f. Nothing is drawn. The two networks learn from recorded play before the world model's first
+step (``scene_training``), and stand still from then on. Not part of the published models.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from wam.contracts import ACTION_DIM, PROPRIO_DIM
+from wam.nn.mlp import MLP
+from wam.tasks.table import IS_LIGHT, OPENING_UNIT, QUANTITIES
+from wam.world_model.contact_places import ContactPlaces
+
+SCENE_DIM: Final = len(QUANTITIES)
+"""Q, numbers of a carried scene: ``tasks.table.QUANTITIES``."""
+POSITION: Final = slice(0, 3)
+"""Of proprioception: where the hand is."""
+POSE: Final = slice(0, 10)
+"""Of proprioception: position, rotation and opening of the hand. Joint angles are left out: in imagination
+they drift, and say what the pose says."""
+MOMENT_LIMIT: Final = 6.0
+"""Deviations to which colour moments are cut: a speck in a corner must not count more than a table."""
+POSE_GAIN: Final = 4.0
+"""Of poses around the middle of [0, 1], and
+"""
+STEP_GAIN: Final = 40.0
+"""of their changes in one step, to numbers around 1."""
+
+
+class SceneTrack(nn.Module):
+    """Reads the scene off frames, and moves it on without them.
+
+    A scene is ``(..., Q)``: openings in units of ``OPENING_UNIT``, probabilities that lights are on.
+
+    Args:
+        hidden: Widths of the hidden layers of both networks.
+        moments: M, colour moments of both cameras.
+    """
+
+    def __init__(self, hidden: Sequence[int], moments: int) -> None:
+        super().__init__()
+        pose = POSE.stop - POSE.start
+        shown = SCENE_DIM + 2 * pose + ACTION_DIM + 2 * ContactPlaces.nearness_dim()
+        self.places = ContactPlaces(moments + SCENE_DIM)
+        self.reader = MLP(2 * moments + PROPRIO_DIM, hidden, SCENE_DIM)
+        self.motion = MLP(shown, hidden, SCENE_DIM)
+
+    def read_raw(
+        self, colors: Float[Tensor, "*B M"], outset: Float[Tensor, "*B M"], arm: Float[Tensor, "*B P"]
+    ) -> Float[Tensor, "*B Q"]:
+        """Openings in units of ``OPENING_UNIT``, log odds of lights, with gradient; see :meth:`read`."""
+        raw: Tensor = self.reader(torch.cat((_cut(colors), _cut(outset), (arm - 0.5) * POSE_GAIN), dim=-1))
+        return raw
+
+    def change_raw(
+        self,
+        scene: Float[Tensor, "*B Q"],
+        outset: Float[Tensor, "*B M"],
+        arm: Float[Tensor, "*B P"],
+        moved: Float[Tensor, "*B P"],
+        action: Float[Tensor, "*B A"],
+    ) -> Float[Tensor, "*B Q"]:
+        """Changes of openings, log odds of a flip of lights, with gradient; see :meth:`move`."""
+        pose, step = arm[..., POSE], moved[..., POSE] - arm[..., POSE]
+        places = self.places(self.known(scene, outset))
+        shown = (
+            scene * 2 - 1,
+            (pose - 0.5) * POSE_GAIN,
+            step * STEP_GAIN,
+            action,
+            self.places.nearness(arm[..., POSITION], places),
+            self.places.nearness(moved[..., POSITION], places),
+        )
+        raw: Tensor = self.motion(torch.cat(shown, dim=-1))
+        return raw
+
+    @torch.no_grad()
+    def read(
+        self, colors: Float[Tensor, "*B M"], outset: Float[Tensor, "*B M"], arm: Float[Tensor, "*B P"]
+    ) -> Float[Tensor, "*B Q"]:
+        """The scene of a frame.
+
+        Args:
+            colors: Its colour moments.
+            outset: Those of the first frame since the state was dropped.
+            arm: Its normalised proprioception.
+        """
+        raw = self.read_raw(colors, outset, arm)
+        return torch.where(_lights(raw), raw.sigmoid(), raw)
+
+    @torch.no_grad()
+    def move(
+        self,
+        scene: Float[Tensor, "*B Q"],
+        outset: Float[Tensor, "*B M"],
+        arm: Float[Tensor, "*B P"],
+        moved: Float[Tensor, "*B P"],
+        action: Float[Tensor, "*B A"],
+    ) -> Float[Tensor, "*B Q"]:
+        """The scene after ``action``, of which no frame is seen.
+
+        Args:
+            scene: Before it.
+            outset: Colour moments of the first frame since the state was dropped.
+            arm: Normalised proprioception before the action.
+            moved: The same after it.
+            action: That is executed.
+        """
+        raw = self.change_raw(scene, outset, arm, moved, action)
+        return torch.where(_lights(raw), scene + raw.sigmoid() * (1 - 2 * scene), scene + raw)
+
+    def known(self, scene: Float[Tensor, "*B Q"], outset: Float[Tensor, "*B M"]) -> Float[Tensor, "*B I"]:
+        """What places are told from: the first frame, and how far open things are by now."""
+        return torch.cat((_cut(outset), scene * 2 - 1), dim=-1)
+
+
+def carried_scene(state: Float[Tensor, "*B S"]) -> Float[Tensor, "*B Q"]:
+    """Openings (m) and lights of recorded scene states, as a carried scene has them."""
+    scene = state[..., list(QUANTITIES)]
+    return torch.where(_lights(scene), scene, scene / OPENING_UNIT)
+
+
+def _lights(like: Tensor) -> Tensor:
+    return torch.tensor(IS_LIGHT, device=like.device)
+
+
+def _cut(moments: Tensor) -> Tensor:
+    return moments.clamp(-MOMENT_LIMIT, MOMENT_LIMIT)
