@@ -208,6 +208,11 @@ def test_policies_are_not_to_see_what_a_world_model_cannot_imagine() -> None:
         check_pages(pages_of("smoke", policy={"sees": "colors_and_proprio"}, world_model=blank))
 
 
+def test_a_scene_that_nobody_teaches_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"carries_scene is true and world_model_training.scene is absent"):
+        check_pages(pages_of("smoke", world_model_training={"scene": None}))
+
+
 def test_nor_are_those_of_an_ablations_refined_rows() -> None:
     parameters = deepcopy(parameters_of("smoke"))
     mute = {"rssm": {"carries_arm": False, "carries_scene": False}, "losses": {"proprio_coef": 0.0}}

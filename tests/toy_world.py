@@ -67,6 +67,7 @@ def tiny_training(**values: Any) -> WorldModelTrainingConfig:
         "optimizer": {"learning_rate": 1e-3, "grad_clip_norm": 100.0},
         "log_every": 4,
         "checkpoint_every": 4,
+        "scene": {"steps": 3, "batch": 8, "most_age": 4, "optimizer": {"learning_rate": 1e-3}},
     }
     return config_from_dict(WorldModelTrainingConfig, page | values)
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 import zarr
-from toy_world import tiny_world_model, toy_episodes
+from toy_world import CARRIED, tiny_world_model, toy_episodes
 
 from wam.datasets import Arrays
 from wam.demonstrations.failures import KINDS, ROLES
@@ -24,9 +24,10 @@ from wam.reward.classifier import RewardClassifier
 from wam.reward.config import ClassifierConfig, ReadoutConfig, ReadoutTrainingConfig
 from wam.reward.readout import ReadoutJudge, SceneReadout
 from wam.reward.readout_training import train_readout
-from wam.tasks.table import DRAWER, TASK_NAMES, TASKS
+from wam.tasks.table import DRAWER, OPENING_UNIT, QUANTITIES, TASK_NAMES, TASKS
 from wam.training.config import OptimizerConfig
 from wam.world_model.model import WorldModel
+from wam.world_model.scene import SCENE_DIM, carried_scene
 
 FRAMES = 8
 CONTEXTS = 2
@@ -214,10 +215,42 @@ def test_the_readout_meets_features_with_their_scenes_and_holds_back_episodes(
     )
     page = ReadoutConfig(hidden=(4,), length_unit=0.05)
     compute = ComputeConfig(device="cpu", workers=1)
-    checkpoint, errors = nodes.train_scene_readout(Arrays(group), _Store(), page, training, compute, seed=0)  # type: ignore[arg-type]
+    model = tiny_world_model().to_checkpoint()
+    checkpoint, errors = nodes.train_scene_readout(
+        model,
+        Arrays(group),
+        _Store(),  # type: ignore[arg-type]
+        page,
+        training,
+        compute,
+        seed=0,
+    )
     np.testing.assert_allclose(seen["feat"], seen["scene"], rtol=1e-6)
     assert len(seen["feat"]) == 13  # every second frame: more than 20 there may not be
     chosen = order[::2]
     np.testing.assert_array_equal(seen["held_back"], episodes.episode_of(chosen) % 2 == 1)
     assert checkpoint.kind == "scene_readout"
     assert errors["task"] == "all"
+
+
+def test_a_scene_that_is_carried_is_copied_and_judged_on_episodes_held_back() -> None:
+    model, episodes = tiny_world_model(**CARRIED["carries_all"]), toy_episodes((6, 7, 5, 8))
+    at, read = model.config.scene_at, carried_scene(torch.from_numpy(episodes.scene_state).float())
+    assert at is not None
+    feat = np.random.default_rng(0).random((episodes.num_frames, model.feat_dim)).astype(np.float32)
+    feat[:, at : at + SCENE_DIM] = read
+    feat[episodes.episode_of(np.arange(episodes.num_frames)) % 2 == 1, at] += 0.3
+    group = zarr.group()
+    group["frame_id"], group["feat"] = episodes.frame_id, feat
+    training = ReadoutTrainingConfig(
+        optimizer=OptimizerConfig(learning_rate=1e-3), steps=1, batch=4, max_frames=99, hold_back=2
+    )
+    page, compute = ReadoutConfig(hidden=(4,), length_unit=0.05), ComputeConfig(device="cpu", workers=1)
+    arguments = (model.to_checkpoint(), Arrays(group), _Store(), page, training, compute)
+    checkpoint, errors = nodes.train_scene_readout(*arguments, seed=0)  # type: ignore[arg-type]
+    readout = SceneReadout.from_checkpoint(checkpoint)
+    want = episodes.scene_state[:, QUANTITIES].astype(np.float32)
+    torch.testing.assert_close(readout.read(torch.from_numpy(feat))[:, 1:], torch.from_numpy(want)[:, 1:])
+    assert not list(readout.parameters()), "nothing was learned"
+    assert errors["slider_m"] == pytest.approx(0.3 * OPENING_UNIT, rel=1e-4)
+    assert errors["drawer_m"] == pytest.approx(0.0, abs=1e-6)

@@ -8,11 +8,12 @@ import pytest
 from wam.episodes.calvin_format import CalvinSplit
 from wam.sim import play_episode, play_records
 from wam.sim.config import SimConfig
+from wam.sim.expert_runs import MISSES, draw_displacement
 from wam.sim.play import PlayConfig, collect_play
 from wam.sim.play_episode import FAMILIES, draw_agenda, record_episode
 from wam.tasks.predicates import is_feasible, succeeded
 from wam.tasks.selection import is_selection_episode
-from wam.tasks.table import TASK_NAMES, TASKS
+from wam.tasks.table import SLIDER, TASK_NAMES, TASKS
 
 SIM = SimConfig(image_size_static=16, image_size_gripper=16)
 TINY = PlayConfig(
@@ -243,8 +244,38 @@ def test_short_episodes_may_begin_with_a_try_and_miss_on_purpose():
         sum(abs(r.scene_obs[-1, :6] - r.scene_obs[0, :6]).max() > 0.1 for r in recordings)
         for recordings in (sure, clumsy)
     ]
-    assert changed[0] >= 3  # doors come first, and are moved by 12 cm and more
+    assert changed[0] >= 3  # doors are moved by 12 cm and more, lights switched
     assert changed[1] == 0
+
+
+def test_short_episodes_begin_with_lights_as_often_as_with_doors():
+    """They have little more than their first try; were it a door, no short episode would show a light."""
+    first = [TASKS[draw_agenda(0, "short", index)[0]].quantity for index in range(200)]
+    assert min(first.count(quantity) for quantity in set(first)) > 30
+    assert len(set(first)) == len(FAMILIES)
+
+
+def test_displaced_tries_hit_or_miss_and_stay_above_the_knob():
+    rng = np.random.default_rng(0)
+    for name, task in TASKS.items():
+        offsets = np.array([draw_displacement(task, rng) for _ in range(200)])
+        far = np.linalg.norm(offsets, axis=1)
+        low, high = MISSES[task.quantity]
+        assert (far < 0.6 * low).mean() > 0.2, name
+        assert (far > low).mean() > 0.2, name
+        assert far.max() < 1.1 * high + 0.03
+        if task.quantity == SLIDER:
+            assert offsets[:, 2].min() >= 0
+
+
+@pytest.mark.slow
+def test_displaced_tries_are_for_short_episodes_alone():
+    short = replace(TINY, short_episode_frames=60, short_warm_up=False)
+    displaced = replace(short, short_displaced_probability=1.0)
+    straight, beside = (record_episode(SIM, page, "short", 1).robot_obs for page in (short, displaced))
+    assert not np.array_equal(straight, beside)
+    plain, other = (record_episode(SIM, page, "training", 0).robot_obs for page in (short, displaced))
+    np.testing.assert_array_equal(plain, other)
 
 
 @pytest.mark.slow

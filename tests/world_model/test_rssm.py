@@ -107,7 +107,7 @@ def test_imagining_recorded_actions_is_the_rollout_of_the_prior(model, frames):
     for t in range(3):
         deter = model.rssm.deter_step(imagined, prev_action[:, t])
         stoch = sample_one_hot(model.rssm.prior_logits(deter), noise[:, t])
-        want = RSSMState(deter, stoch, model.rssm.moved(imagined.arm, prev_action[:, t]), state.outset)
+        want = model.rssm.moved(imagined, prev_action[:, t])._replace(deter=deter, stoch=stoch)
         imagined = model.rssm.imagine_step(imagined, prev_action[:, t], noise[:, t])
         assert torch.equal(imagined.feat, want.feat)
 

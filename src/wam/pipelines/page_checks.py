@@ -12,7 +12,7 @@ from wam.rl.config import PPOConfig
 from wam.rl.sight import missing_decoders, no_decoder
 from wam.tasks.selection import SelectionConfig
 from wam.tasks.table import task
-from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
+from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig, check_scene
 from wam.world_model.part import split_streams
 
 
@@ -134,7 +134,8 @@ def check_pages(pages: Mapping[str, Any]) -> None:
             fewer streams than it is to be cut into parts, ``imagine_steps`` is no multiple of ``act_steps``,
             more denoising steps are fine-tuned than there are, more demonstrations are cloned than selected,
             more segments or starts are selected than play collects, checkpoints are to be chosen on no
-            starts, policies are to see what a world model cannot imagine, or a row of the world models has a
+            starts, policies are to see what a world model cannot imagine, nothing says how a carried scene
+            is learned, or a row of the world models has a
             setting that its page has not.
     """
     _check_tasks(pages["tasks"])
@@ -142,6 +143,8 @@ def check_pages(pages: Mapping[str, Any]) -> None:
         name: row.applied(pages["world_model"], pages["world_model_training"])
         for name, row in pages["world_models"].items()
     }
+    for model, training in applied.values():
+        check_scene(model, training)
     _check_compute(pages["compute"], [training for _, training in applied.values()])
     _check_sight(pages["policy"], {name: model for name, (model, _) in applied.items()})
     _check_selection(pages)

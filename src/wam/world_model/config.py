@@ -284,3 +284,16 @@ class WorldModelTrainingConfig:
                 f"replace_every {self.replace_every} has no effect on streams 'published'; leave it out"
             )
         return self
+
+
+def check_scene(model: WorldModelConfig, training: WorldModelTrainingConfig) -> None:
+    """What neither page can check alone.
+
+    Raises:
+        ValueError: If the model carries a scene and nothing says how it is learned.
+    """
+    if model.rssm.carries_scene and training.scene is None:
+        raise ValueError(
+            "world_model.rssm.carries_scene is true and world_model_training.scene is absent: say there how "
+            "the scene is learned, or set the first to false"
+        )

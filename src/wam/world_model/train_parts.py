@@ -28,7 +28,7 @@ from wam.training.loop import TrainingResult, steps_taken, train
 from wam.training.resume import load_state
 from wam.training.team import ALONE, Team
 from wam.world_model.color_targets import ColorTargets
-from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
+from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig, check_scene
 from wam.world_model.model import WorldModel
 from wam.world_model.part import Part, split_streams
 from wam.world_model.recurrent_phase import train_recurrent_phase
@@ -250,12 +250,9 @@ def _measured(task: WorldModelTask, model: WorldModel, episodes: Episodes) -> Co
     model.fit_arm_(episodes.proprio, episodes.action, episodes.is_first)
     if not model.config.rssm.carries_scene or load_state(task.work_dir, task.work_dir.name) is not None:
         return None
+    check_scene(task.model, task.training)
     page = task.training.scene
-    if page is None:
-        raise ValueError(
-            "world_model.rssm.carries_scene is true and world_model_training.scene is absent: say there how "
-            "the scene is learned, or set the first to false"
-        )
+    assert page is not None, "it was asked for"
     assert model.colors is not None, "a model that carries the scene measures colours"
     colors = ColorTargets(model.colors, episodes.num_frames)
     fit_scene_(model, episodes, colors.all_of(episodes), page, seed=task.seed, stop_after=task.stop_after)
