@@ -89,6 +89,22 @@ def test_actions_as_the_world_model_gets_them(world, settings, sent):
     assert torch.equal(action, before)
 
 
+def test_motions_lag_behind_commands_and_catch_up_with_them(world):
+    """As an arm does that goes half of the way to its target in a step; a restart owes nothing."""
+    env = make_env(world, num_envs=2, imagine_steps=8, command_response=0.5)
+    env.reset(options={"rows": torch.tensor([0, 19])})
+    command = chunks(0.0, envs=2)
+    command[:, :2] = 0.8
+    env.step(command)
+    motions = torch.stack([action[0, 0] for action in world.model.seen])
+    torch.testing.assert_close(motions, torch.tensor([0.4, 0.6, 0.3, 0.15]))
+    assert world.model.seen[0][0, -1] == 1, "the gripper does not lag"
+    env.step(chunks(0.0, envs=2))
+    assert float(world.model.seen[-1][0, 0]) > 0, "what is owed is carried on"
+    env.step(chunks(0.0, envs=2))
+    assert world.model.seen[-1][:, :-1].abs().max() == 0, "truncated, and begun anew"
+
+
 def test_gripper_at_zero_opens(world):
     env = make_env(world)
     env.reset()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from toy_world import tiny_config, tiny_world_model
+from toy_world import CARRIED, tiny_config, tiny_world_model
 
 from wam.contracts import PROPRIO_DIM
 from wam.nn.linear_init import fan_in_uniform_
@@ -20,6 +20,7 @@ from wam.world_model.model import WorldModel
 
 BOTH = "features_and_proprio"
 COLORS = "colors_and_proprio"
+SCENE = "scene_and_proprio"
 
 
 @pytest.fixture
@@ -106,6 +107,34 @@ def test_a_world_model_that_decodes_no_colors_cannot_show_them():
     for make in (condition_dim, measured_sight, imagined_sight):
         with pytest.raises(ValueError, match=r"decodes no color; set world_model.losses.color_coef above 0"):
             make(COLORS, plain)
+
+
+def test_scene_and_places_are_shown_alike_in_both_worlds_and_nothing_of_h_and_z():
+    model = tiny_world_model(**CARRIED["carries_all"])
+    for buffer in (model.rssm.scene_track.places.weight, model.rssm.scene_track.places.bias):
+        buffer.copy_(torch.randn(buffer.shape, generator=torch.Generator().manual_seed(1)))
+    feat = torch.randn(3, model.feat_dim, generator=torch.Generator().manual_seed(2))
+    imagined = imagined_sight(SCENE, model)(feat)
+    assert imagined.shape == (3, condition_dim(SCENE, model)) == (3, 4 + 12 + 18)
+    state = model.state_from_feat(feat)
+    assert torch.equal(imagined[:, :4], state.scene)
+    assert torch.equal(imagined[:, -18:], state.arm)
+    track = model.rssm.scene_track
+    places = track.places(track.known(state.scene, state.outset)).flatten(1)
+    torch.testing.assert_close(imagined[:, 4:16], places)
+    measured = measured_sight(SCENE, model)(feat, torch.zeros(3, 18))
+    assert torch.equal(measured[:, :16], imagined[:, :16])
+    other = state._replace(deter=state.deter + 1, stoch=state.stoch + 1).feat
+    assert torch.equal(imagined_sight(SCENE, model)(other), imagined)
+
+
+def test_a_world_model_that_carries_no_scene_cannot_show_it():
+    plain = tiny_world_model(proprio_coef=1.0)
+    for make in (measured_sight, imagined_sight):
+        with pytest.raises(ValueError, match=r"carries no scene; set world_model.rssm.carries_scene to true"):
+            make(SCENE, plain)
+    assert missing_decoders(SCENE, plain.config, imagined=True) == ["scene"]
+    assert not missing_decoders(SCENE, tiny_config(**CARRIED["carries_all"]), imagined=True)
 
 
 def make_env(model, classifier, sees):

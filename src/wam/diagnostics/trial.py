@@ -125,6 +125,7 @@ class Trial:
             reward_steps=ppo.reward_steps,
             binarize_gripper=ppo.binarize_gripper,
             clip_action=ppo.clip_action,
+            command_response=ppo.command_response,
             sight=imagined_sight(self.policy.sees, self.model),
         )
         return imagine_episodes(env, self.policy, start, generator=self._generator("noise"))

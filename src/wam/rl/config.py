@@ -46,6 +46,9 @@ class PPOConfig:
     """Send the gripper's sign to the world model, as the simulator does; False is published (fault B9)."""
     clip_action: bool = True
     """Clip actions to [-1, 1] before the world model, as evaluation does; False is published."""
+    command_response: float = Field(default=1.0, gt=0, le=1)
+    """Share of the way to its target that the arm goes in one control step; 1, at once, is published. World
+    models are trained on motions, policies send commands, and a real arm is a few of them behind."""
     bootstrap: Literal["final", "published"] = "final"
     """Advantages at a truncation: value of the final features, or of the next episode's start (fault B10)."""
 

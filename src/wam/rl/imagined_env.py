@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from wam.contracts import ACTION_DIM
 from wam.reward.judge import Judge
 from wam.rl.decision_env import DecisionEnv
 from wam.rl.sight import ImaginedSight, features_alone
@@ -35,6 +36,9 @@ class ImaginedEnv(DecisionEnv):
         reward_steps: Score every step of a chunk, or only the "last" (docs/published.md, fault B17).
         binarize_gripper: Send the gripper's sign, as the simulator does; False is fault B9.
         clip_action: Clip actions to [-1, 1], as evaluation does.
+        command_response: Share of the way to its target that the arm goes in one step; the rest is owed::
+
+            motion[t] = response (owed[t] + command[t])      owed[t+1] = owed[t] + command[t] - motion[t]
         sight: Makes what is shown out of features, which alone are judged.
 
     Attributes:
@@ -59,6 +63,7 @@ class ImaginedEnv(DecisionEnv):
         reward_steps: Literal["every", "last"] = "every",
         binarize_gripper: bool = True,
         clip_action: bool = True,
+        command_response: float = 1.0,
         sight: ImaginedSight = features_alone,
     ) -> None:
         feat_dim = start_states.feat.shape[-1]
@@ -82,12 +87,15 @@ class ImaginedEnv(DecisionEnv):
         self.reward_steps = reward_steps
         self.binarize_gripper = binarize_gripper
         self.clip_action = clip_action
+        self.command_response = command_response
+        self._owed = start_states.deter.new_zeros(0, ACTION_DIM - 1)
         self.sight = sight
         self._state: RSSMState
         self.start_feat = self.final_feat = start_states.feat[:0]
 
     def _begin(self, rows: Tensor) -> Tensor:
         self._state = self.start_states.rows(rows)
+        self._owed = self._state.deter.new_zeros(len(rows), ACTION_DIM - 1)
         self.start_feat = self._state.feat
         return self.sight(self._state.feat)
 
@@ -102,7 +110,8 @@ class ImaginedEnv(DecisionEnv):
         """Features after each action, ``(n, act_steps, F)``; moves the state on."""
         feats = []
         for i in range(self.act_steps):
-            self._state = self.world_model.imagine_step(self._state, actions[:, i], self.generator)
+            motion = self._followed(actions[:, i])
+            self._state = self.world_model.imagine_step(self._state, motion, self.generator)
             feats.append(self._state.feat)
         return torch.stack(feats, 1)
 
@@ -114,8 +123,16 @@ class ImaginedEnv(DecisionEnv):
         sent = torch.cat((motion, gripper), -1)
         return sent.clamp(-1, 1) if self.clip_action else sent
 
+    def _followed(self, command: Tensor) -> Tensor:
+        """The motion ``(n, A)`` that a command leads to, with what earlier ones left."""
+        target = self._owed + command[:, :-1]
+        motion = self.command_response * target
+        self._owed = target - motion
+        return torch.cat((motion, command[:, -1:]), dim=-1)
+
     def _restart(self, ended: Tensor, rows: Tensor) -> Tensor:
         starts = self.start_states.rows(rows)
         self._state = starts.where(ended, self._state)
+        self._owed = self._owed * ~ended[:, None]
         self.start_feat = torch.where(ended[:, None], starts.feat, self.start_feat)
         return self.sight(self._state.feat)

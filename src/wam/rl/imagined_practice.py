@@ -54,6 +54,7 @@ class Imagination:
             reward_steps=config.reward_steps,
             binarize_gripper=config.binarize_gripper,
             clip_action=config.clip_action,
+            command_response=config.command_response,
             sight=self._sight,
         )
 

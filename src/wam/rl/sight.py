@@ -5,13 +5,16 @@
     features               f              as published
     features_and_proprio   [f ; p]
     colors_and_proprio     [c ; p]
+    scene_and_proprio      [s ; l ; p]
 
 f are the features: [h ; z], and what else the state carries. p is proprioception as the world model's encoder
 is given it, normalised: on a real frame the measured one, in imagination the arm that the state carries, or
 else what the world model's decoder reads from f. c is the mass and the centre of each colour of both cameras
 as the world model's decoder reads them from f, in either world: a few numbers that were learned on every
-layout of play, where the demonstrations of a task show fifty. Judges of success and probes are shown f,
-whatever the policy sees.
+layout of play, where the demonstrations of a task show fifty. s is the scene that the state carries and l are
+the places where hands move things, told from s and the outset: with them nothing of h and z is seen, so such
+policies do not tell world models apart, and imagination shows them nothing that drifts. Judges of success
+and probes are shown f, whatever the policy sees.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +28,9 @@ from wam.contracts import PROPRIO_DIM
 from wam.policy.config import Sees
 from wam.world_model.color_decoder import ColorDecoder
 from wam.world_model.config import WorldModelConfig
+from wam.world_model.contact_places import AXES
 from wam.world_model.model import WorldModel
+from wam.world_model.scene import SCENE_DIM
 
 MeasuredSight = Callable[[Tensor, Tensor], Tensor]
 """Condition ``(n, C)`` from features ``(n, F)`` and raw proprioception ``(n, 18)`` of the same frames."""
@@ -36,8 +41,9 @@ NEEDED: Final[Mapping[Sees, tuple[str, ...]]] = {
     "features": (),
     "features_and_proprio": ("proprio",),
     "colors_and_proprio": ("color", "proprio"),
+    "scene_and_proprio": ("scene", "proprio"),
 }
-"""Decoders without which imagination cannot show it, by the loss that trains them."""
+"""What of a state must be decoded or carried so that imagination can show it."""
 
 
 def condition_dim(sees: Sees, world_model: WorldModel) -> int:
@@ -54,6 +60,8 @@ def condition_dim(sees: Sees, world_model: WorldModel) -> int:
         return world_model.feat_dim
     if sees == "features_and_proprio":
         return world_model.feat_dim + PROPRIO_DIM
+    if sees == "scene_and_proprio":
+        return SCENE_DIM + SCENE_DIM * AXES + PROPRIO_DIM
     return _color_decoder(sees, world_model).moments + PROPRIO_DIM
 
 
@@ -77,8 +85,8 @@ def measured_sight(sees: Sees, world_model: WorldModel) -> MeasuredSight:
     normalizer = world_model.proprio_normalizer
     if sees == "features_and_proprio":
         return lambda feat, proprio: torch.cat((feat, normalizer(proprio)), -1)
-    colors = _color_decoder(sees, world_model).from_feat
-    return lambda feat, proprio: torch.cat((colors(feat), normalizer(proprio)), -1)
+    shown = _reader(sees, world_model)
+    return lambda feat, proprio: torch.cat((shown(feat), normalizer(proprio)), -1)
 
 
 def imagined_sight(sees: Sees, world_model: object) -> ImaginedSight:
@@ -99,8 +107,24 @@ def imagined_sight(sees: Sees, world_model: object) -> ImaginedSight:
     proprio = _arm_reader(sees, world_model)
     if sees == "features_and_proprio":
         return lambda feat: torch.cat((feat, proprio(feat)), -1)
-    colors = _color_decoder(sees, world_model).from_feat
-    return lambda feat: torch.cat((colors(feat), proprio(feat)), -1)
+    shown = _reader(sees, world_model)
+    return lambda feat: torch.cat((shown(feat), proprio(feat)), -1)
+
+
+def _reader(sees: Sees, world_model: WorldModel) -> ImaginedSight:
+    """What is shown beside proprioception, from features."""
+    if sees == "colors_and_proprio":
+        return _color_decoder(sees, world_model).from_feat
+    track, at, width = world_model.rssm.scene_track, world_model.config.scene_at, world_model.rssm.outset_dim
+    if track is None or at is None:
+        raise ValueError(no_decoder(sees, ["scene"], "this world model"))
+
+    def scene_and_places(feat: Tensor) -> Tensor:
+        scene, outset = feat[..., at : at + SCENE_DIM], feat[..., at - width : at]
+        places = track.places(track.known(scene, outset)).flatten(start_dim=-2)
+        return torch.cat((scene, places), dim=-1)
+
+    return scene_and_places
 
 
 def _arm_reader(sees: Sees, world_model: WorldModel) -> ImaginedSight:
@@ -126,15 +150,22 @@ def missing_decoders(sees: Sees, model: WorldModelConfig, *, imagined: bool) -> 
         model: The world model's page.
         imagined: Whether in imagination too: on real frames proprioception is measured.
     """
-    known = not imagined or model.rssm.carries_arm
-    needed = [name for name in NEEDED[sees] if not (known and name == "proprio")]
-    return [name for name in needed if getattr(model.losses, f"{name}_coef") == 0]
+    found = {
+        "proprio": not imagined or model.rssm.carries_arm or model.losses.proprio_coef > 0,
+        "color": model.losses.color_coef > 0,
+        "scene": model.rssm.carries_scene,
+    }
+    return [name for name in NEEDED[sees] if not found[name]]
 
 
 def no_decoder(sees: Sees, missing: Sequence[str], whose: str) -> str:
     """What to tell who wants a policy to see what a world model cannot show."""
-    settings = " and ".join(f"world_model.losses.{name}_coef" for name in missing)
+    if "scene" in missing:
+        lacks, remedy = "carries no scene", "world_model.rssm.carries_scene to true"
+    else:
+        lacks = f"decodes no {' and no '.join(missing)}"
+        remedy = " and ".join(f"world_model.losses.{name}_coef" for name in missing) + " above 0"
     return (
-        f"policy.sees is {sees!r}, but {whose} decodes no {' and no '.join(missing)}; set {settings} above 0 "
-        "and train again, or set policy.sees to 'features' and clone again"
+        f"policy.sees is {sees!r}, but {whose} {lacks}; set {remedy} and train again, or set policy.sees to "
+        "'features' and clone again"
     )
