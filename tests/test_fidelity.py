@@ -152,6 +152,7 @@ PUBLISHED: dict[str, Any] = {
     "world_model.rssm.carries_arm": False,
     "world_model.rssm.carries_outset": False,
     "world_model.rssm.carries_scene": False,
+    "ppo.command_response": 1.0,
     "world_model.inverse_dynamics.input": "embed",
     "world_model.inverse_dynamics.error": "l1",
     "world_model.losses.kl_coef": 3.0,
