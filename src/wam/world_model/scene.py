@@ -37,10 +37,12 @@ they drift, and say what the pose says."""
 MOMENT_LIMIT: Final = 6.0
 """Deviations to which colour moments are cut: a speck in a corner must not count more than a table."""
 POSE_GAIN: Final = 4.0
-"""Of poses around the middle of [0, 1], and
-"""
+"""Makes poses around the middle of [0, 1] numbers around 1."""
 STEP_GAIN: Final = 40.0
-"""of their changes in one step, to numbers around 1."""
+"""The same for their changes in one step."""
+JOINTS: Final = IS_LIGHT.index(True)
+"""Of a scene, the numbers that are openings: the first. Cut, not masked: a GPU need not wait for a mask."""
+assert all(IS_LIGHT[JOINTS:]), "the lights come after the joints in CALVIN's scene state"
 
 
 class SceneTrack(nn.Module):
@@ -102,7 +104,7 @@ class SceneTrack(nn.Module):
             arm: Its normalised proprioception.
         """
         raw = self.read_raw(colors, outset, arm)
-        return torch.where(_lights(raw), raw.sigmoid(), raw)
+        return torch.cat((raw[..., :JOINTS], raw[..., JOINTS:].sigmoid()), dim=-1)
 
     @torch.no_grad()
     def move(
@@ -123,7 +125,9 @@ class SceneTrack(nn.Module):
             action: That is executed.
         """
         raw = self.change_raw(scene, outset, arm, moved, action)
-        return torch.where(_lights(raw), scene + raw.sigmoid() * (1 - 2 * scene), scene + raw)
+        lights, flips = scene[..., JOINTS:], raw[..., JOINTS:].sigmoid()
+        openings = scene[..., :JOINTS] + raw[..., :JOINTS]
+        return torch.cat((openings, lights + flips * (1 - 2 * lights)), dim=-1)
 
     def known(self, scene: Float[Tensor, "*B Q"], outset: Float[Tensor, "*B M"]) -> Float[Tensor, "*B I"]:
         """What places are told from: the first frame, and how far open things are by now."""
@@ -133,11 +137,7 @@ class SceneTrack(nn.Module):
 def carried_scene(state: Float[Tensor, "*B S"]) -> Float[Tensor, "*B Q"]:
     """Openings (m) and lights of recorded scene states, as a carried scene has them."""
     scene = state[..., list(QUANTITIES)]
-    return torch.where(_lights(scene), scene, scene / OPENING_UNIT)
-
-
-def _lights(like: Tensor) -> Tensor:
-    return torch.tensor(IS_LIGHT, device=like.device)
+    return torch.cat((scene[..., :JOINTS] / OPENING_UNIT, scene[..., JOINTS:]), dim=-1)
 
 
 def _cut(moments: Tensor) -> Tensor:

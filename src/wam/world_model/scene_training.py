@@ -17,13 +17,12 @@ from torch.nn import functional
 from wam.contracts import LossOutput
 from wam.episodes.loaded import Episodes
 from wam.seeding import numpy_generator, torch_generator
-from wam.tasks.table import IS_LIGHT
 from wam.training.loop import train
 from wam.training.passes import ShuffledPasses, Stateless
 from wam.world_model.config import SceneTrainingConfig
 from wam.world_model.contact_places import contacts
 from wam.world_model.model import WorldModel
-from wam.world_model.scene import POSITION, SceneTrack, carried_scene
+from wam.world_model.scene import JOINTS, POSITION, SCENE_DIM, SceneTrack, carried_scene
 
 OPENING_BLUR: Final = 0.07
 """Deviation of the openings that the motion starts from, in units of ``tasks.table.OPENING_UNIT``: 7 mm."""
@@ -46,9 +45,6 @@ MOST_CONTACTS: Final = 20_000
 """Draws of frames and outsets that a place of contact is found from."""
 DRAWS_EACH: Final = 16
 """Outsets that each such frame is drawn with at most: lights are switched a hundred times in an hour."""
-
-_JOINTS = [place for place, light in enumerate(IS_LIGHT) if not light]
-_LIGHTS = [place for place, light in enumerate(IS_LIGHT) if light]
 
 
 @dataclass(frozen=True)
@@ -144,10 +140,12 @@ class SceneObjective(Stateless):
         count = len(rows)
         hand = HAND_BLUR * draw(count, 1) * draw(count, self._frames.arm.shape[1], normal=True)
         blurred = scene.clone()
-        blurred[:, _JOINTS] += OPENING_BLUR * draw(count, len(_JOINTS), normal=True)
-        certainty = LEAST_CERTAINTY + (1 - LEAST_CERTAINTY) * draw(count, len(_LIGHTS))
-        certainty = torch.where(draw(count, len(_LIGHTS)) < DOUBT, certainty, torch.ones_like(certainty))
-        blurred[:, _LIGHTS] = (scene[:, _LIGHTS] - 0.5) * certainty + 0.5
+        blurred[:, :JOINTS] += OPENING_BLUR * draw(count, JOINTS, normal=True)
+        certainty = LEAST_CERTAINTY + (1 - LEAST_CERTAINTY) * draw(count, SCENE_DIM - JOINTS)
+        certainty = torch.where(
+            draw(count, SCENE_DIM - JOINTS) < DOUBT, certainty, torch.ones_like(certainty)
+        )
+        blurred[:, JOINTS:] = (scene[:, JOINTS:] - 0.5) * certainty + 0.5
         raw = self._track.change_raw(
             blurred,
             outset,
@@ -156,16 +154,16 @@ class SceneObjective(Stateless):
             self._frames.action[rows],
         )
         change = after - scene
-        flips = torch.where(torch.tensor(IS_LIGHT, device=device), change.abs().round(), change)
+        flips = torch.cat((change[:, :JOINTS], change[:, JOINTS:].abs().round()), dim=-1)
         return _joint_error(raw, flips, CHANGE_GAIN) + FLIP_COEF * _light_error(raw, flips)
 
 
 def _joint_error(raw: Tensor, target: Tensor, gain: float) -> Tensor:
-    return functional.smooth_l1_loss(gain * raw[:, _JOINTS], gain * target[:, _JOINTS])
+    return functional.smooth_l1_loss(gain * raw[:, :JOINTS], gain * target[:, :JOINTS])
 
 
 def _light_error(raw: Tensor, target: Tensor) -> Tensor:
-    return functional.binary_cross_entropy_with_logits(raw[:, _LIGHTS], target[:, _LIGHTS])
+    return functional.binary_cross_entropy_with_logits(raw[:, JOINTS:], target[:, JOINTS:])
 
 
 def fit_scene_(
