@@ -152,7 +152,8 @@ def _judges(diagnoses: Diagnoses) -> list[str]:
             "their own actions, and of real rollouts of the cloned policy, labelled by the oracle; then, "
             "of its failed episodes, those in which the judge fires at any frame. Frames are as frequent "
             "as they come, unlike those of the balanced set above. The classifier learned from labelled "
-            "attempts; the readout asks the oracle's rule of the scene that a network reads off the features."
+            "attempts; the readout asks the oracle's rule of the scene that the features carry, or that a "
+            "network reads off them."
         ),
     ]
     for name, table in diagnoses.detections.items():

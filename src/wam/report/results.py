@@ -175,8 +175,8 @@ def _rewards(results: Results) -> Section:
             paragraph(
                 "Precision and recall on held-out attempts: every success is paired with a failure at a like "
                 "arm pose (a stroke stopped short, a press beside, the motion made where the goal is already "
-                "reached). The readout asks the oracle's rule of the scene that a network reads off the "
-                "features, the classifier learned from such attempts. The proprio-only one shows how much "
+                "reached). The readout asks the oracle's rule of the scene that the features carry, or that a "
+                "network reads off them, the classifier learned from such attempts. The proprio-only one shows how much "
                 "the arm's pose gives away. "
                 "In brackets, of classifiers: without the failures that one frame cannot tell apart."
             ),
