@@ -175,9 +175,9 @@ def _rewards(results: Results) -> Section:
             paragraph(
                 "Precision and recall on held-out attempts: every success is paired with a failure at a like "
                 "arm pose (a stroke stopped short, a press beside, the motion made where the goal is already "
-                "reached). The readout asks the oracle's rule of the scene that the features carry, or that a "
-                "network reads off them, the classifier learned from such attempts. The proprio-only one shows how much "
-                "the arm's pose gives away. "
+                "reached). The readout asks the oracle's rule of the scene that the features carry, or that "
+                "a network reads off them; the classifier learned from such attempts. The proprio-only one "
+                "shows how much the arm's pose gives away. "
                 "In brackets, of classifiers: without the failures that one frame cannot tell apart."
             ),
             plain_html(reward_rows(results.rewards)) if len(results.rewards) else note("None is trained."),
