@@ -10,7 +10,8 @@ from wam.sim import play_episode, play_records
 from wam.sim.config import SimConfig
 from wam.sim.expert_runs import MISSES, draw_displacement
 from wam.sim.play import PlayConfig, collect_play
-from wam.sim.play_episode import FAMILIES, draw_agenda, record_episode
+from wam.sim.play_agenda import FAMILIES, draw_agenda
+from wam.sim.play_episode import record_episode
 from wam.tasks.predicates import is_feasible, succeeded
 from wam.tasks.selection import is_selection_episode
 from wam.tasks.table import SLIDER, TASK_NAMES, TASKS

@@ -135,8 +135,7 @@ def check_pages(pages: Mapping[str, Any]) -> None:
             more denoising steps are fine-tuned than there are, more demonstrations are cloned than selected,
             more segments or starts are selected than play collects, checkpoints are to be chosen on no
             starts, policies are to see what a world model cannot imagine, nothing says how a carried scene
-            is learned, or a row of the world models has a
-            setting that its page has not.
+            is learned, or a row of the world models has a setting that its page has not.
     """
     _check_tasks(pages["tasks"])
     applied = {

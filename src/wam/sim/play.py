@@ -19,8 +19,8 @@ from typing import Any, Final
 from wam.contracts import config_to_dict
 from wam.parallel.map import map_pieces
 from wam.sim.config import SimConfig
+from wam.sim.play_agenda import SHORT, TRAINING, VALIDATION
 from wam.sim.play_config import PlayConfig
-from wam.sim.play_episode import SHORT, TRAINING, VALIDATION
 from wam.sim.play_records import (
     WORK_FOLDER,
     PlayedEpisode,

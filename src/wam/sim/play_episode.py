@@ -15,26 +15,12 @@ from wam.sim.backends import Table, make_table
 from wam.sim.config import SimConfig
 from wam.sim.expert_runs import Variant, draw_attempt, draw_displacement
 from wam.sim.experts import STROKE_ENDS, Attempt, escape, plan
+from wam.sim.play_agenda import SHORT, draw_agenda, start_for
 from wam.sim.play_config import PlayConfig
 from wam.sim.waypoints import CLOSED, OPEN, Leg, LegFollower
 from wam.tasks.predicates import is_feasible, succeeded
-from wam.tasks.selection import is_selection_episode
-from wam.tasks.starts import Start
-from wam.tasks.table import DRAWER, JOINT_LIMITS, LED, LIGHTBULB, SLIDER, SWITCH, TASK_NAMES, TASKS, Task
+from wam.tasks.table import JOINT_LIMITS, TASK_NAMES, TASKS, Task
 
-TRAINING: Final = "training"
-VALIDATION: Final = "validation"
-"""Names of the splits, CALVIN's folder names."""
-SHORT: Final = "short"
-"""Short episodes: part of the training split, with a count of their own."""
-FAMILIES: Final = (
-    ("open_drawer", "close_drawer"),
-    ("move_slider_left", "move_slider_right"),
-    ("turn_on_lightbulb", "turn_off_lightbulb"),
-    ("turn_on_led", "turn_off_led"),
-)
-"""Tasks that undo each other. Every episode begins with one of each family in random order; two neighbouring
-episodes take opposite ones, so that all eight tasks come up equally often."""
 ROOM: Final = 0.02
 """Metres beyond the threshold that a task must have left to be tried, and that a stroke goes at least."""
 MISS_KINDS: Final[tuple[Variant, ...]] = ("short", "beside")
@@ -89,7 +75,7 @@ def record_episode(sim: SimConfig, config: PlayConfig, split: str, index: int) -
     """
     rng = numpy_generator(config.seed, "play", split, index)
     agenda = draw_agenda(config.seed, split, index)
-    start = _start_for(sim, agenda, rng)
+    start = start_for(sim, agenda, rng)
     env = make_table(sim, render=True)
     try:
         is_short = split == SHORT
@@ -115,42 +101,6 @@ def record_episode(sim: SimConfig, config: PlayConfig, split: str, index: int) -
         tries=player.tries,
         misses=player.misses,
     )
-
-
-def draw_agenda(seed: int, split: str, index: int) -> list[str]:
-    """One task of each family in random order, opposite to those of the neighbouring episode.
-
-    Neighbours are the 1st and 2nd, the 3rd and 4th, ... episode of the same use: validation episodes for
-    selection starts and those for test starts are counted apart, so that each set holds all tasks evenly.
-    The lights are done too soon for the first segment of an episode: a door comes first, except in short
-    episodes, which have no segments and little more than their first try.
-    """
-    place, use = index, "all"
-    if split == VALIDATION:
-        use = "selection" if is_selection_episode(index) else "test"
-        place = sum(is_selection_episode(i) == (use == "selection") for i in range(index))
-    directions = numpy_generator(seed, "directions", split, use, place // 2).integers(2, size=len(FAMILIES))
-    tasks = [pair[int(way) ^ (place % 2)] for pair, way in zip(FAMILIES, directions, strict=True)]
-    order = numpy_generator(seed, "order", split, index).permutation(len(FAMILIES)).tolist()
-    while split != SHORT and TASKS[tasks[order[0]]].is_light:
-        order = [*order[1:], order[0]]
-    return [tasks[i] for i in order]
-
-
-def _start_for(sim: SimConfig, agenda: Sequence[str], rng: np.random.Generator) -> Start:
-    """A random start from which every task of the agenda is possible."""
-    start = starts.sample_start(sim, rng)
-    scene = start.scene_state.copy()
-    for task in (TASKS[name] for name in agenda):
-        if task.quantity in (LIGHTBULB, LED):
-            scene[task.quantity] = 0.0 if task.delta > 0 else 1.0
-        if task.quantity == LIGHTBULB:
-            scene[SWITCH] = rng.uniform(*(starts.SWITCH_DOWN if task.delta > 0 else starts.SWITCH_UP))
-        if task.quantity == SLIDER:
-            scene[SLIDER] = rng.uniform(*starts.SLIDE_STARTS[task.name])
-        if task.quantity == DRAWER:
-            scene[DRAWER] = rng.uniform(*starts.DRAWER_STARTS[task.name])
-    return replace(start, scene_state=scene)
 
 
 class _Player:

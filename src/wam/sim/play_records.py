@@ -15,8 +15,9 @@ from wam.episodes.calvin_writer import SplitWriter
 from wam.seeding import numpy_generator
 from wam.sim.config import SimConfig
 from wam.sim.layout import LAYOUT_FIELDS
+from wam.sim.play_agenda import SHORT, TRAINING
 from wam.sim.play_config import PlayConfig
-from wam.sim.play_episode import SHORT, TRAINING, Recording, record_episode
+from wam.sim.play_episode import Recording, record_episode
 from wam.tasks.segments import find_segments
 from wam.tasks.table import TASK_NAMES, TASKS
 

@@ -166,9 +166,11 @@ def train_world_model_on(
     Raises:
         LostRankError: If one of several processes failed or died; all others are ended then.
         TrainingError: If the loss of a step is not finite, naming the step.
-        ValueError: If there are fewer GPUs than devices, or fewer streams than parts.
+        ValueError: If there are fewer GPUs than devices, fewer streams than parts, or nothing says
+            how a scene that is to be carried is learned.
     """
     split_streams(task.training.batch, devices * task.parts)
+    check_scene(task.model, task.training)
     if devices == 1:
         model, result, colors = _train(task, ALONE, resolve_device(device))
     else:
@@ -250,9 +252,8 @@ def _measured(task: WorldModelTask, model: WorldModel, episodes: Episodes) -> Co
     model.fit_arm_(episodes.proprio, episodes.action, episodes.is_first)
     if not model.config.rssm.carries_scene or load_state(task.work_dir, task.work_dir.name) is not None:
         return None
-    check_scene(task.model, task.training)
     page = task.training.scene
-    assert page is not None, "it was asked for"
+    assert page is not None, "check_scene has refused such pages"
     assert model.colors is not None, "a model that carries the scene measures colours"
     colors = ColorTargets(model.colors, episodes.num_frames)
     fit_scene_(model, episodes, colors.all_of(episodes), page, seed=task.seed, stop_after=task.stop_after)
