@@ -24,7 +24,7 @@ from wam.reward.classifier import RewardClassifier
 from wam.reward.config import ClassifierConfig, ReadoutConfig, ReadoutTrainingConfig
 from wam.reward.readout import ReadoutJudge, SceneReadout
 from wam.reward.readout_training import train_readout
-from wam.tasks.table import DRAWER, OPENING_UNIT, QUANTITIES, TASK_NAMES, TASKS
+from wam.tasks.table import DRAWER, QUANTITIES, SCENE_UNITS, TASK_NAMES, TASKS
 from wam.training.config import OptimizerConfig
 from wam.world_model.model import WorldModel
 from wam.world_model.scene import SCENE_DIM, carried_scene
@@ -252,5 +252,5 @@ def test_a_scene_that_is_carried_is_copied_and_judged_on_episodes_held_back() ->
     want = episodes.scene_state[:, QUANTITIES].astype(np.float32)
     torch.testing.assert_close(readout.read(torch.from_numpy(feat))[:, 1:], torch.from_numpy(want)[:, 1:])
     assert not list(readout.parameters()), "nothing was learned"
-    assert errors["slider_m"] == pytest.approx(0.3 * OPENING_UNIT, rel=1e-4)
+    assert errors["slider_m"] == pytest.approx(0.3 * SCENE_UNITS[0], rel=1e-4)
     assert errors["drawer_m"] == pytest.approx(0.0, abs=1e-6)

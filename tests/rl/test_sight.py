@@ -115,15 +115,15 @@ def test_scene_and_places_are_shown_alike_in_both_worlds_and_nothing_of_h_and_z(
         buffer.copy_(torch.randn(buffer.shape, generator=torch.Generator().manual_seed(1)))
     feat = torch.randn(3, model.feat_dim, generator=torch.Generator().manual_seed(2))
     imagined = imagined_sight(SCENE, model)(feat)
-    assert imagined.shape == (3, condition_dim(SCENE, model)) == (3, 4 + 12 + 18)
+    assert imagined.shape == (3, condition_dim(SCENE, model)) == (3, 6 + 12 + 18)
     state = model.state_from_feat(feat)
-    assert torch.equal(imagined[:, :4], state.scene)
+    assert torch.equal(imagined[:, :6], state.scene)
     assert torch.equal(imagined[:, -18:], state.arm)
     track = model.rssm.scene_track
     places = track.places(track.known(state.scene, state.outset)).flatten(1)
-    torch.testing.assert_close(imagined[:, 4:16], places)
+    torch.testing.assert_close(imagined[:, 6:18], places)
     measured = measured_sight(SCENE, model)(feat, torch.zeros(3, 18))
-    assert torch.equal(measured[:, :16], imagined[:, :16])
+    assert torch.equal(measured[:, :18], imagined[:, :18])
     other = state._replace(deter=state.deter + 1, stoch=state.stoch + 1).feat
     assert torch.equal(imagined_sight(SCENE, model)(other), imagined)
 

@@ -120,7 +120,7 @@ def test_the_prior_and_the_posterior_share_the_deterministic_step(model, frames)
     assert torch.equal(observed.deter, imagined.deter)
 
 
-@pytest.mark.parametrize(("carried", "width"), [("published", 24), ("carries_arm", 42), ("carries_all", 190)])
+@pytest.mark.parametrize(("carried", "width"), [("published", 24), ("carries_arm", 42), ("carries_all", 192)])
 def test_states_are_one_hot_and_make_features_and_back(carried, width):
     model = tiny_world_model(**CARRIED[carried])
     state = model.initial_state(5)

@@ -17,7 +17,7 @@ from wam.contracts import LossOutput, config_from_dict, config_to_dict
 from wam.nn.standardizer import Standardizer
 from wam.reward.config import ReadoutConfig
 from wam.reward.inputs import with_start
-from wam.tasks.table import IS_LIGHT, LIGHT_ON, OPENING_UNIT, QUANTITIES, Task
+from wam.tasks.table import IS_LIGHT, LIGHT_ON, QUANTITIES, SCENE_UNITS, Task
 from wam.training.checkpoint import Checkpoint
 
 KIND: Final = "scene_readout"
@@ -51,10 +51,10 @@ class SceneReadout(nn.Module):
 
     def read(self, feat: Float[Tensor, "*B F"]) -> Float[Tensor, "*B Q"]:
         """The quantities of ``QUANTITIES``: openings in m, probabilities that lights are on."""
-        is_light = torch.tensor(IS_LIGHT, device=feat.device)
         if self.scene_at is not None:
-            scene = feat[..., self.scene_at : self.scene_at + len(QUANTITIES)]
-            return torch.where(is_light, scene, scene * OPENING_UNIT)
+            scene = [feat[..., self.scene_at + q] * SCENE_UNITS[q] for q in QUANTITIES]
+            return torch.stack(scene, dim=-1)
+        is_light = torch.tensor(IS_LIGHT, device=feat.device)
         raw = self._raw(feat)
         return torch.where(is_light, raw.sigmoid(), raw * self.config.length_unit)
 

@@ -30,7 +30,7 @@ from wam.world_model.color_decoder import ColorDecoder
 from wam.world_model.config import WorldModelConfig
 from wam.world_model.contact_places import AXES
 from wam.world_model.model import WorldModel
-from wam.world_model.scene import SCENE_DIM
+from wam.world_model.scene import JOINTS, SCENE_DIM
 
 MeasuredSight = Callable[[Tensor, Tensor], Tensor]
 """Condition ``(n, C)`` from features ``(n, F)`` and raw proprioception ``(n, 18)`` of the same frames."""
@@ -61,7 +61,7 @@ def condition_dim(sees: Sees, world_model: WorldModel) -> int:
     if sees == "features_and_proprio":
         return world_model.feat_dim + PROPRIO_DIM
     if sees == "scene_and_proprio":
-        return SCENE_DIM + SCENE_DIM * AXES + PROPRIO_DIM
+        return SCENE_DIM + JOINTS * AXES + PROPRIO_DIM
     return _color_decoder(sees, world_model).moments + PROPRIO_DIM
 
 

@@ -68,8 +68,9 @@ QUANTITIES: Final = tuple(sorted({row.quantity for row in _ROWS}))
 """Indices in the scene state that tasks turn on: slider, drawer, bulb, LED."""
 IS_LIGHT: Final = tuple(any(row.quantity == q and row.is_light for row in _ROWS) for q in QUANTITIES)
 """Which of them are lights; the others are joints."""
-OPENING_UNIT: Final = 0.1
-"""Metres that are 1 where a world model carries openings in its state: numbers as large as lights."""
+SCENE_UNITS: Final = (0.1, 0.1, 0.02, 0.05, 1.0, 1.0)
+"""What is 1 where a world model carries the first six of a scene state: metres of slider, drawer, button and
+switch, then bulb and LED as they are. All numbers are as large as lights."""
 
 
 def task(name: str) -> Task:

@@ -48,7 +48,7 @@ class RSSMConfig:
         carries_scene: Carry the openings and lights that tasks turn on (``wam.world_model.scene``): read off
             real frames, moved on by the hand in imagination, part of the features. Learned from recorded
             scenes. Wants ``carries_arm`` and ``carries_outset``; published without.
-        scene_hidden: Widths of the hidden layers of both its networks.
+        scene_hidden: Widths of the hidden layers of what reads and of what moves it.
     """
 
     deter: int = Positive
@@ -59,7 +59,7 @@ class RSSMConfig:
     carries_arm: bool = False
     carries_outset: bool = False
     carries_scene: bool = False
-    scene_hidden: tuple[int, ...] = (256, 256)
+    scene_hidden: tuple[int, ...] = (128, 128)
 
     @property
     def stoch(self) -> int:

@@ -88,7 +88,7 @@ class WorldModel(nn.Module):
         if self.rssm.arm_motion is not None:
             self.rssm.arm_motion.weight.zero_()  # no parameter: what a module was built with is undefined
         if self.rssm.scene_track is not None:
-            self.rssm.scene_track.places.reset_()  # same
+            self.rssm.scene_track.reset_()  # same
 
     def _inverse_dynamics(self) -> InverseDynamics | None:
         if self.config.losses.action_coef == 0:

@@ -2,17 +2,19 @@ r"""The scene that the state carries: what tasks turn on, read off a frame and m
 
 A recurrent model that has seen an hour of play hardly knows that furniture is moved by hands: over 32
 imagined frames of recorded presses the LED changed in 2 of 100, and where nothing happened drawer and door
-drifted by centimetres (docs/learning/imagination.md). The scene itself is four numbers, and play is recorded
-with it. So it may be carried beside h and z, as the arm is::
+drifted by centimetres (docs/learning/imagination.md). The scene itself is six numbers, four joints and two
+lights, and play is recorded with it. So it may be carried beside h and z, as the arm is::
 
-    frame seen:   scene[t]   = reader(colours[t], outset, arm[t])
-    imagined:     scene[t+1] = scene[t] + motion(scene[t], arm[t], arm[t+1], action[t], nearness)
+    frame seen:  scene[t]    = reader(colours[t], outset, arm[t])
+    imagined:    joints[t+1] = joints[t] + motion(scene[t], arm[t], arm[t+1], action[t], nearness)
+                 lights[t+1] = lights[t] + f (1 - 2 lights[t]),   f = flips(scene[t], joints[t+1])
 
-The motion is shown how near the hand is to the places where things are moved (``contact_places``), not where
+The motion is shown how near the hand is to the places where joints are moved (``contact_places``), not where
 things are: so it need not learn from misses, of which play has few, that a stroke beside a thing is in vain.
-Joints move by what the network says, lights are on with a probability p that becomes p + f (1 - 2 p) where
-it flips with f. Nothing is drawn. The two networks learn from recorded play before the world model's first
-step (``scene_training``), and stand still from then on. Not part of the published models.
+Hands move joints, and joints switch lights: a press is ten frames of a moving button and one of a flip, so
+that the button is learned ten times as well. Nothing is drawn: a light is on with a probability. The
+networks learn from recorded play before the world model's first step (``scene_training``), and stand still
+from then on. Not part of the published models.
 """
 
 from collections.abc import Sequence
@@ -24,11 +26,13 @@ from torch import Tensor, nn
 
 from wam.contracts import ACTION_DIM, PROPRIO_DIM
 from wam.nn.mlp import MLP
-from wam.tasks.table import IS_LIGHT, OPENING_UNIT, QUANTITIES
+from wam.tasks.table import LIGHTBULB, SCENE_UNITS
 from wam.world_model.contact_places import ContactPlaces
 
-SCENE_DIM: Final = len(QUANTITIES)
-"""Q, numbers of a carried scene: ``tasks.table.QUANTITIES``."""
+SCENE_DIM: Final = len(SCENE_UNITS)
+"""Q, numbers of a carried scene: the first of CALVIN's scene state, in ``tasks.table.SCENE_UNITS``."""
+JOINTS: Final = LIGHTBULB
+"""J, of them those that are joints, the first: slider, drawer, button, switch. Lights come after them."""
 POSITION: Final = slice(0, 3)
 """Of proprioception: where the hand is."""
 POSE: Final = slice(0, 10)
@@ -40,33 +44,50 @@ POSE_GAIN: Final = 4.0
 """Makes poses around the middle of [0, 1] numbers around 1."""
 STEP_GAIN: Final = 40.0
 """The same for their changes in one step."""
-JOINTS: Final = IS_LIGHT.index(True)
-"""Of a scene, the numbers that are openings: the first. Cut, not masked: a GPU need not wait for a mask."""
-assert all(IS_LIGHT[JOINTS:]), "the lights come after the joints in CALVIN's scene state"
+FLIP_HIDDEN: Final = (64,)
+"""Widths of the network that knows when joints switch lights: a threshold each."""
+FLIP_GAIN: Final = 3.0
+"""Makes its inputs large: a threshold is sharp."""
 
 
 class SceneTrack(nn.Module):
     """Reads the scene off frames, and moves it on without them.
 
-    A scene is ``(..., Q)``: openings in units of ``OPENING_UNIT``, probabilities that lights are on.
+    A scene is ``(..., Q)``: joints in their units, probabilities that lights are on.
 
     Args:
-        hidden: Widths of the hidden layers of both networks.
+        hidden: Widths of the hidden layers of reader and motion.
         moments: M, colour moments of both cameras.
+
+    Attributes:
+        lowest: ``(J,)``, lowest value of each joint that was recorded; nothing is imagined beyond it.
+        highest: ``(J,)``, highest.
     """
+
+    lowest: Tensor
+    highest: Tensor
 
     def __init__(self, hidden: Sequence[int], moments: int) -> None:
         super().__init__()
         pose = POSE.stop - POSE.start
-        shown = SCENE_DIM + 2 * pose + ACTION_DIM + 2 * ContactPlaces.nearness_dim()
-        self.places = ContactPlaces(moments + SCENE_DIM)
+        shown = SCENE_DIM + 2 * pose + ACTION_DIM + 2 * ContactPlaces.nearness_dim(JOINTS)
+        self.places = ContactPlaces(JOINTS, moments + SCENE_DIM)
         self.reader = MLP(2 * moments + PROPRIO_DIM, hidden, SCENE_DIM)
-        self.motion = MLP(shown, hidden, SCENE_DIM)
+        self.motion = MLP(shown, hidden, JOINTS)
+        self.flips = MLP(SCENE_DIM + JOINTS, FLIP_HIDDEN, SCENE_DIM - JOINTS)
+        self.register_buffer("lowest", torch.zeros(JOINTS))
+        self.register_buffer("highest", torch.ones(JOINTS))
+
+    def reset_(self) -> None:
+        """What is measured, not trained, as it is before any episode was seen."""
+        self.places.reset_()
+        self.lowest.zero_()
+        self.highest.fill_(1)
 
     def read_raw(
         self, colors: Float[Tensor, "*B M"], outset: Float[Tensor, "*B M"], arm: Float[Tensor, "*B P"]
     ) -> Float[Tensor, "*B Q"]:
-        """Openings in units of ``OPENING_UNIT``, log odds of lights, with gradient; see :meth:`read`."""
+        """Joints in their units, log odds of lights, with gradient; see :meth:`read`."""
         raw: Tensor = self.reader(torch.cat((_cut(colors), _cut(outset), (arm - 0.5) * POSE_GAIN), dim=-1))
         return raw
 
@@ -77,8 +98,8 @@ class SceneTrack(nn.Module):
         arm: Float[Tensor, "*B P"],
         moved: Float[Tensor, "*B P"],
         action: Float[Tensor, "*B A"],
-    ) -> Float[Tensor, "*B Q"]:
-        """Changes of openings, log odds of a flip of lights, with gradient; see :meth:`move`."""
+    ) -> Float[Tensor, "*B J"]:
+        """Changes of joints, with gradient; see :meth:`move`."""
         pose, step = arm[..., POSE], moved[..., POSE] - arm[..., POSE]
         places = self.places(self.known(scene, outset))
         shown = (
@@ -90,6 +111,11 @@ class SceneTrack(nn.Module):
             self.places.nearness(moved[..., POSITION], places),
         )
         raw: Tensor = self.motion(torch.cat(shown, dim=-1))
+        return raw
+
+    def flip_raw(self, scene: Float[Tensor, "*B Q"], joints: Float[Tensor, "*B J"]) -> Float[Tensor, "*B L"]:
+        """Log odds that lights flip when joints come to be ``joints``, with gradient; see :meth:`move`."""
+        raw: Tensor = self.flips((torch.cat((scene, joints), dim=-1) * 2 - 1) * FLIP_GAIN)
         return raw
 
     @torch.no_grad()
@@ -124,20 +150,19 @@ class SceneTrack(nn.Module):
             moved: The same after it.
             action: That is executed.
         """
-        raw = self.change_raw(scene, outset, arm, moved, action)
-        lights, flips = scene[..., JOINTS:], raw[..., JOINTS:].sigmoid()
-        openings = scene[..., :JOINTS] + raw[..., :JOINTS]
-        return torch.cat((openings, lights + flips * (1 - 2 * lights)), dim=-1)
+        joints = scene[..., :JOINTS] + self.change_raw(scene, outset, arm, moved, action)
+        joints = torch.clamp(joints, self.lowest, self.highest)
+        lights, flips = scene[..., JOINTS:], self.flip_raw(scene, joints).sigmoid()
+        return torch.cat((joints, lights + flips * (1 - 2 * lights)), dim=-1)
 
     def known(self, scene: Float[Tensor, "*B Q"], outset: Float[Tensor, "*B M"]) -> Float[Tensor, "*B I"]:
-        """What places are told from: the first frame, and how far open things are by now."""
+        """What places are told from: the first frame, and where joints are by now."""
         return torch.cat((_cut(outset), scene * 2 - 1), dim=-1)
 
 
 def carried_scene(state: Float[Tensor, "*B S"]) -> Float[Tensor, "*B Q"]:
-    """Openings (m) and lights of recorded scene states, as a carried scene has them."""
-    scene = state[..., list(QUANTITIES)]
-    return torch.cat((scene[..., :JOINTS] / OPENING_UNIT, scene[..., JOINTS:]), dim=-1)
+    """Joints (m) and lights of recorded scene states, as a carried scene has them."""
+    return state[..., :SCENE_DIM] / state.new_tensor(SCENE_UNITS)
 
 
 def _cut(moments: Tensor) -> Tensor:

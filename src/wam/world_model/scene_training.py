@@ -1,8 +1,13 @@
 """How a carried scene is learned: from recorded play and its recorded scenes, before the first step.
 
 What is drawn for a gradient step are neighbouring frames of an episode and an outset up to ``most_age``
-frames before them. The scene before is blurred, as a reading or an imagined one is; the hand is displaced by
-a millimetre or so, so that what touches does not hang on less.
+frames before them. Where a hand moves a joint, the hand says where the joint is. So the motion starts from
+joints that are blurred, as a reading or an imagined one is, and has to find to where they truly come::
+
+    joints[t] + blur + motion(scene[t] + blur, ...)  =  joints[t+1]
+
+Asked for the change of the true joint instead, it knows only on the mean whether a hand has hold, and moves
+everything too little; imagined contacts of policies then slip (docs/learning/imagination.md).
 """
 
 from dataclasses import dataclass
@@ -11,12 +16,14 @@ from typing import Final
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from wam.contracts import LossOutput
 from wam.episodes.loaded import Episodes
 from wam.seeding import numpy_generator, torch_generator
+from wam.tasks.table import BUTTON, LIGHT_ON, SCENE_UNITS, SWITCH
 from wam.training.loop import train
 from wam.training.passes import ShuffledPasses, Stateless
 from wam.world_model.config import SceneTrainingConfig
@@ -24,8 +31,8 @@ from wam.world_model.contact_places import contacts
 from wam.world_model.model import WorldModel
 from wam.world_model.scene import JOINTS, POSITION, SCENE_DIM, SceneTrack, carried_scene
 
-OPENING_BLUR: Final = 0.07
-"""Deviation of the openings that the motion starts from, in units of ``tasks.table.OPENING_UNIT``: 7 mm."""
+JOINT_BLUR: Final = (0.005, 0.005, 0.003, 0.003)
+"""Mean deviation (m) of the joints that the motion starts from: slider, drawer, button, switch."""
 HAND_BLUR: Final = 0.002
 """Largest deviation of the hand's pose, of the range of each component: 1 to 2 mm."""
 DOUBT: Final = 0.3
@@ -33,18 +40,23 @@ DOUBT: Final = 0.3
 LEAST_CERTAINTY: Final = 0.4
 """of which this much is left at least: on is 0.7 then."""
 READING_GAIN: Final = 4.0
-"""Errors of openings that are read count linearly from 2.5 cm on,"""
+"""Errors of joints that are read count linearly from a quarter of their unit on,"""
 CHANGE_GAIN: Final = 20.0
-"""those of their change in one frame from 5 mm on,"""
-FLIP_COEF: Final = 5.0
-"""and flips weigh this much: they are as many as one frame in four hundred."""
+"""those of where they come to be from a twentieth on."""
+FLIP_BLUR: Final = (0.005, 0.005, 0.0006, 0.001)
+"""Deviation (m) of joints that lights are switched by: thresholds are sharp."""
 
-LEAST_CHANGE: Final = 0.03
-"""Of a quantity in a frame in which a hand is taken to move it: 3 mm, and all flips of lights."""
+SWITCHING: Final = [BUTTON, SWITCH]
+"""Joints that switch lights."""
+LEAST_SWITCHING: Final = 0.1
+"""Units by which they move in a frame that is drawn more often."""
+
+LEAST_CHANGE: Final = (0.003, 0.003, 0.001, 0.001)
+"""Of a joint (m) in a frame in which a hand is taken to move it."""
 MOST_CONTACTS: Final = 20_000
 """Draws of frames and outsets that a place of contact is found from."""
 DRAWS_EACH: Final = 16
-"""Outsets that each such frame is drawn with at most: lights are switched a hundred times in an hour."""
+"""Outsets that each such frame is drawn with at most: a button is pressed a few hundred times in an hour."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,7 @@ class SceneFrames:
 
 
 class SceneObjective(Stateless):
-    """Errors of a scene's reader and of its motion; each batch is a function of seed and step.
+    """Errors of a scene's reader, motion and flips; each batch is a function of seed and step.
 
     Args:
         track: What is trained, on the device of the tensors.
@@ -90,10 +102,13 @@ class SceneObjective(Stateless):
             )
         self._track, self._frames, self._page, self._seed = track, frames, page, seed
         self._order = ShuffledPasses(before, page.batch, seed, "scene order")
+        self._joints = frames.scene[:, :JOINTS]
+        self._measure_bounds()
         self._find_places(torch.from_numpy(before))
+        self._switching = torch.from_numpy(before[self._may_switch(before)])
 
     def modules(self) -> SceneTrack:
-        """Both networks."""
+        """All networks."""
         return self._track
 
     def loss(self, step: int) -> LossOutput:
@@ -101,69 +116,94 @@ class SceneObjective(Stateless):
         rows = self._order.rows(step)
         before = torch.from_numpy(rows)
         outset = self._outset(rows, numpy_generator(self._seed, "scene age", step))
+        generator = torch_generator(self._seed, "scene blur", step)
         reading = self._reading_loss(before, outset)
-        change = self._change_loss(before, outset, torch_generator(self._seed, "scene blur", step))
-        return LossOutput(reading + change, {"reading": reading.detach(), "change": change.detach()})
+        change = self._change_loss(before, outset, generator)
+        flips = self._flip_loss(before[: len(before) // 4], generator)
+        parts = {"reading": reading, "change": change, "flips": flips}
+        return LossOutput(reading + change + flips, {name: part.detach() for name, part in parts.items()})
 
     def _outset(self, rows: Int64[np.ndarray, " n"], generator: np.random.Generator) -> Tensor:
         """Colour moments of frames of the same episodes, up to ``most_age`` before these."""
         age = generator.integers(self._page.most_age + 1, size=len(rows))
         return self._frames.colors[torch.from_numpy(np.maximum(self._frames.first[rows], rows - age))]
 
+    def _measure_bounds(self) -> None:
+        self._track.lowest.copy_(self._joints.amin(dim=0))
+        self._track.highest.copy_(self._joints.amax(dim=0))
+
+    def _may_switch(self, before: Int64[np.ndarray, " n"]) -> NDArray[np.bool_]:
+        """After which frames a light flips, or what switches lights moves; after all, where none does."""
+        change = (self._frames.scene[before + 1] - self._frames.scene[before]).abs().cpu().numpy()
+        moves = np.any(change[:, SWITCHING] > LEAST_SWITCHING, axis=1)
+        may = np.asarray(moves | np.any(change[:, JOINTS:] > LIGHT_ON, axis=1))
+        return may if np.any(may) else ~may
+
     def _find_places(self, before: Tensor) -> None:
-        """Where hands move things; a thing that is never moved keeps its place at the origin."""
-        for place, moved in enumerate(
-            contacts(self._frames.scene, before.to(self._frames.scene.device), LEAST_CHANGE)
-        ):
+        """Where hands move joints; what is never moved keeps its place at the origin."""
+        least = _in_units(LEAST_CHANGE, self._joints)
+        for joint, moved in enumerate(contacts(self._joints, before.to(self._joints.device), least)):
             if len(moved) == 0:
                 continue
-            generator = numpy_generator(self._seed, "scene contacts", place)
+            generator = numpy_generator(self._seed, "scene contacts", joint)
             draws = min(MOST_CONTACTS, DRAWS_EACH * len(moved))
             rows = generator.permutation(np.tile(moved.cpu().numpy(), DRAWS_EACH))[:draws]
             known = self._track.known(self._frames.scene[rows], self._outset(rows, generator))
-            self._track.places.fit_(place, known, self._frames.arm[rows][:, POSITION])
+            self._track.places.fit_(joint, known, self._frames.arm[rows][:, POSITION])
 
     def _reading_loss(self, rows: Tensor, outset: Tensor) -> Tensor:
         raw = self._track.read_raw(self._frames.colors[rows], outset, self._frames.arm[rows])
-        return _joint_error(raw, self._frames.scene[rows], READING_GAIN) + _light_error(
-            raw, self._frames.scene[rows]
-        )
+        scene = self._frames.scene[rows]
+        joints = _joint_error(raw[:, :JOINTS], scene[:, :JOINTS], READING_GAIN)
+        return joints + functional.binary_cross_entropy_with_logits(raw[:, JOINTS:], scene[:, JOINTS:])
 
     def _change_loss(self, rows: Tensor, outset: Tensor, generator: torch.Generator) -> Tensor:
+        frames, count = self._frames, len(rows)
+        scene = self._blurred(frames.scene[rows], generator)
+        blur = HAND_BLUR * _uniform(generator, scene, count, 1)
+        hand = blur * _normal(generator, scene, count, frames.arm.shape[1])
+        arms = frames.arm[rows] + hand, frames.arm[rows + 1] + hand
+        raw = self._track.change_raw(scene, outset, *arms, frames.action[rows])
+        return _joint_error(scene[:, :JOINTS] + raw, self._joints[rows + 1], CHANGE_GAIN)
+
+    def _blurred(self, scene: Tensor, generator: torch.Generator) -> Tensor:
+        """Scenes as they are read or imagined: joints not exact, lights not certain."""
+        count, lights = len(scene), SCENE_DIM - JOINTS
+        blur = 2 * _uniform(generator, scene, count, 1) * _in_units(JOINT_BLUR, scene)
+        joints = scene[:, :JOINTS] + blur * _normal(generator, scene, count, JOINTS)
+        certainty = LEAST_CERTAINTY + (1 - LEAST_CERTAINTY) * _uniform(generator, scene, count, lights)
+        doubted = _uniform(generator, scene, count, lights) < DOUBT
+        certainty = torch.where(doubted, certainty, torch.ones_like(certainty))
+        return torch.cat((joints, (scene[:, JOINTS:] - 0.5) * certainty + 0.5), dim=-1)
+
+    def _flip_loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Half of frames in which button or switch move: else hardly a light were ever switched."""
+        chosen = torch.randint(len(self._switching), (len(rows),), generator=generator)
+        rows = torch.cat((rows, self._switching[chosen]))
         scene, after = self._frames.scene[rows], self._frames.scene[rows + 1]
-        device = scene.device
-
-        def draw(*shape: int, normal: bool = False) -> Tensor:
-            drawn = (torch.randn if normal else torch.rand)(shape, generator=generator)
-            return drawn.to(device)
-
-        count = len(rows)
-        hand = HAND_BLUR * draw(count, 1) * draw(count, self._frames.arm.shape[1], normal=True)
-        blurred = scene.clone()
-        blurred[:, :JOINTS] += OPENING_BLUR * draw(count, JOINTS, normal=True)
-        certainty = LEAST_CERTAINTY + (1 - LEAST_CERTAINTY) * draw(count, SCENE_DIM - JOINTS)
-        certainty = torch.where(
-            draw(count, SCENE_DIM - JOINTS) < DOUBT, certainty, torch.ones_like(certainty)
+        blur = _in_units(FLIP_BLUR, scene)
+        before, joints = (
+            x[:, :JOINTS] + blur * _normal(generator, scene, len(rows), JOINTS) for x in (scene, after)
         )
-        blurred[:, JOINTS:] = (scene[:, JOINTS:] - 0.5) * certainty + 0.5
-        raw = self._track.change_raw(
-            blurred,
-            outset,
-            self._frames.arm[rows] + hand,
-            self._frames.arm[rows + 1] + hand,
-            self._frames.action[rows],
-        )
-        change = after - scene
-        flips = torch.cat((change[:, :JOINTS], change[:, JOINTS:].abs().round()), dim=-1)
-        return _joint_error(raw, flips, CHANGE_GAIN) + FLIP_COEF * _light_error(raw, flips)
+        raw = self._track.flip_raw(torch.cat((before, scene[:, JOINTS:]), dim=-1), joints)
+        flips = (after - scene)[:, JOINTS:].abs().round()
+        return functional.binary_cross_entropy_with_logits(raw, flips)
 
 
-def _joint_error(raw: Tensor, target: Tensor, gain: float) -> Tensor:
-    return functional.smooth_l1_loss(gain * raw[:, :JOINTS], gain * target[:, :JOINTS])
+def _in_units(meters: tuple[float, ...], like: Tensor) -> Tensor:
+    return like.new_tensor(meters) / like.new_tensor(SCENE_UNITS[:JOINTS])
 
 
-def _light_error(raw: Tensor, target: Tensor) -> Tensor:
-    return functional.binary_cross_entropy_with_logits(raw[:, JOINTS:], target[:, JOINTS:])
+def _uniform(generator: torch.Generator, like: Tensor, *shape: int) -> Tensor:
+    return torch.rand(shape, generator=generator).to(like.device)
+
+
+def _normal(generator: torch.Generator, like: Tensor, *shape: int) -> Tensor:
+    return torch.randn(shape, generator=generator).to(like.device)
+
+
+def _joint_error(found: Tensor, target: Tensor, gain: float) -> Tensor:
+    return functional.smooth_l1_loss(gain * found, gain * target)
 
 
 def fit_scene_(
