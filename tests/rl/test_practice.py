@@ -4,11 +4,18 @@ from itertools import pairwise
 
 import pytest
 import torch
+from toy_world import CARRIED, tiny_world_model
 
+from wam.reward.config import ReadoutConfig
+from wam.reward.readout import ReadoutJudge, SceneReadout
+from wam.rl import imagined_practice
 from wam.rl.finetune import finetune
+from wam.rl.imagined_practice import Imagination
 from wam.rl.simulated_practice import Simulation
 from wam.sim.config import SimConfig
+from wam.tasks.table import TASKS
 from wam.training.checkpoint import Checkpoint
+from wam.world_model.imagination import CarriedPrior
 
 
 class KilledError(Exception):
@@ -82,3 +89,49 @@ def test_the_world_model_stays_as_it_is(world, tables):
     before = digest(tables.model)
     run(world, tables, iterations=2)
     assert digest(tables.model) == before
+
+
+def judge_of(model, *, carried: bool):
+    page = ReadoutConfig(hidden=(4,), length_unit=0.05)
+    at = model.config.scene_at if carried else None
+    return ReadoutJudge(SceneReadout(model.feat_dim, page, at), TASKS["close_drawer"]).eval()
+
+
+def outcomes(model, judge, sees, starts, config):
+    """What is shown and judged in the first decisions of four environments."""
+    env = Imagination(model, judge, starts, sees).environment(config, 4, seed=1, iteration=1)
+    rows = torch.arange(4)
+    shown, done = [env.reset(options={"rows": rows})[0]], []
+    for step in range(2):
+        chunk = torch.rand(4, 4, 7, generator=torch.Generator().manual_seed(step))
+        cond, _, terminated, _, _ = env.step(chunk)
+        shown.append(cond)
+        done.append(terminated)
+    return torch.stack(shown), torch.stack(done)
+
+
+def test_h_and_z_are_not_imagined_where_nobody_looks_at_them(world, monkeypatch):
+    """The episodes are the same, without nearly all of the work; whoever looks at h and z gets them."""
+    model = tiny_world_model(**CARRIED["carries_all"])
+    model.rssm.arm_motion.weight.normal_(0, 0.01, generator=torch.Generator().manual_seed(1))
+    starts = model.rssm.state_from_feat(torch.rand(4, model.feat_dim))
+    rolled, config = [], world.config(envs=4, imagine_steps=12)
+    whole = imagined_practice.frozen_prior
+
+    def counted(model):
+        rolled.append(model)
+        return whole(model)
+
+    monkeypatch.setattr(imagined_practice, "frozen_prior", counted)
+    for sees in ("colors_and_proprio", "scene_and_proprio"):
+        alone = outcomes(model, judge_of(model, carried=True), sees, starts, config)
+        assert not rolled
+        monkeypatch.setattr(imagined_practice, "CarriedPrior", counted)
+        both = outcomes(model, judge_of(model, carried=True), sees, starts, config)
+        monkeypatch.setattr(imagined_practice, "CarriedPrior", CarriedPrior)
+        assert len(rolled) == 1
+        rolled.clear()
+        assert all(torch.equal(x, y) for x, y in zip(alone, both, strict=True))
+    outcomes(model, judge_of(model, carried=True), "features", starts, config)
+    outcomes(model, judge_of(model, carried=False), "scene_and_proprio", starts, config)
+    assert len(rolled) == 2

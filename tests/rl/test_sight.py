@@ -14,7 +14,13 @@ from wam.reward.config import ClassifierConfig
 from wam.rl.finetune import finetune
 from wam.rl.imagined_env import ImaginedEnv
 from wam.rl.imagined_practice import Imagination
-from wam.rl.sight import condition_dim, imagined_sight, measured_sight, missing_decoders
+from wam.rl.sight import (
+    condition_dim,
+    imagined_sight,
+    measured_sight,
+    missing_decoders,
+    shows_carried_alone,
+)
 from wam.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from wam.world_model.model import WorldModel
 
@@ -126,6 +132,23 @@ def test_scene_and_places_are_shown_alike_in_both_worlds_and_nothing_of_h_and_z(
     assert torch.equal(measured[:, :18], imagined[:, :18])
     other = state._replace(deter=state.deter + 1, stoch=state.stoch + 1).feat
     assert torch.equal(imagined_sight(SCENE, model)(other), imagined)
+
+
+def test_colours_are_decoded_from_real_frames_and_painted_in_imagination_where_a_scene_is_carried():
+    """What h and z drift to is not shown there."""
+    model = tiny_world_model(**CARRIED["carries_all"], color_coef=1.0)
+    feat = torch.randn(3, model.feat_dim, generator=torch.Generator().manual_seed(2))
+    state, track = model.state_from_feat(feat), model.rssm.scene_track
+    imagined = imagined_sight(COLORS, model)(feat)
+    painted = track.paint(state.scene, state.outset, state.arm)
+    assert torch.equal(imagined, torch.cat((painted, state.arm), 1))
+    other = state._replace(deter=state.deter + 1, stoch=state.stoch + 1).feat
+    assert torch.equal(imagined_sight(COLORS, model)(other), imagined)
+    measured = measured_sight(COLORS, model)(feat, torch.zeros(3, 18))
+    assert torch.equal(measured[:, :-18], model.color_decoder.from_feat(feat))
+    shown = {sees: shows_carried_alone(sees, model) for sees in (COLORS, SCENE, BOTH, "features")}
+    assert shown == {COLORS: True, SCENE: True, BOTH: False, "features": False}
+    assert not shows_carried_alone(COLORS, tiny_world_model(proprio_coef=1.0, color_coef=1.0))
 
 
 def test_a_world_model_that_carries_no_scene_cannot_show_it():

@@ -1,5 +1,7 @@
 """The carried scene: places are found where hands move things, and strokes beside a thing move nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from wam.world_model.scene import JOINTS, POSE, POSITION, SCENE_DIM, SceneTrack,
 from wam.world_model.scene_training import SceneFrames, SceneObjective, fit_scene_
 
 MOMENTS = 6
+FIELDS = ("colors", "counts", "arm", "action", "scene")
 PAGE = config_from_dict(
     SceneTrainingConfig,
     {
@@ -43,20 +46,20 @@ def strokes(layouts: int, *, seed: int, offset: float = 0.0) -> SceneFrames:
     scene = torch.zeros(layouts, 8, SCENE_DIM)
     scene[..., 0] = 0.2 * torch.arange(8) if offset == 0 else 0.0
     first = np.repeat(8 * np.arange(layouts), 8)
-    return SceneFrames(*(x.flatten(end_dim=1) for x in (colors, arm, action, scene)), first)
+    return SceneFrames(*(x.flatten(end_dim=1) for x in (colors, colors < 9, arm, action, scene)), first)
 
 
 def joined(*parts: SceneFrames) -> SceneFrames:
     """Frames of several recordings as one."""
     starts = np.cumsum([0, *(len(part.first) for part in parts)])
-    tensors = (torch.cat([getattr(p, n) for p in parts]) for n in ("colors", "arm", "action", "scene"))
+    tensors = (torch.cat([getattr(p, n) for p in parts]) for n in FIELDS)
     first = np.concatenate([part.first + start for part, start in zip(parts, starts, strict=False)])
     return SceneFrames(*tensors, first)
 
 
 def fresh_track(seed: int = 1) -> SceneTrack:
     torch.manual_seed(seed)
-    track = SceneTrack((32,), MOMENTS)
+    track = SceneTrack((32,), (32,), MOMENTS)
     track.reset_()
     return track
 
@@ -108,7 +111,7 @@ def presses(count: int, *, seed: int) -> SceneFrames:
     arm, scene = frames.arm.view(count, 8, 18).clone(), torch.zeros(count, 8, SCENE_DIM)
     arm[..., 1], arm[..., 2] = 0.5, 0.6 - 0.1 * depth
     scene[..., BUTTON], scene[..., LED] = depth, (depth > 0.5).float()
-    return SceneFrames(frames.colors, arm.flatten(0, 1), frames.action, scene.flatten(0, 1), frames.first)
+    return replace(frames, arm=arm.flatten(0, 1), scene=scene.flatten(0, 1))
 
 
 def test_hands_move_joints_and_joints_switch_lights():
@@ -134,6 +137,32 @@ def test_where_a_hand_has_hold_a_joint_is_found_again_from_a_wrong_one():
         wrong[:, 0] += error
         after = track.move(wrong, new.colors[rows], new.arm[rows], new.arm[rows + 1], new.action[rows])
         assert float((after - new.scene[rows + 1])[:, 0].abs().mean()) < 0.06
+
+
+def test_colours_are_painted_from_outset_scene_and_arm_alone():
+    """A thing that follows the drawer, one that follows the hand, and what never moves."""
+    generator = torch_generator(3)
+    count = 4_000
+    scene, arm = torch.rand(count, SCENE_DIM, generator=generator), torch.rand(count, 18, generator=generator)
+    outset = torch.randn(count // 2, MOMENTS, generator=generator).repeat_interleave(2, dim=0)
+    colors = outset.clone()
+    colors[1::2, 0], colors[1::2, 1] = scene[1::2, 1], arm[1::2, 0]
+    counts = torch.ones(count, MOMENTS, dtype=torch.bool)
+    counts[1::2, 2] = False
+    colors[1::2, 2] = 50.0
+    first = np.repeat(np.arange(0, count, 2), 2)
+    frames = SceneFrames(colors, counts, arm, torch.zeros(count, 7), scene, first)
+    track, rows = fresh_track(), torch.arange(1, count, 2)
+    objective = SceneObjective(track, frames, PAGE, seed=1)
+    optimizer = torch.optim.Adam(track.painter.parameters(), 3e-3)
+    for step in range(600):
+        optimizer.zero_grad()
+        chosen = rows[torch.randint(len(rows), (128,), generator=torch_generator(step))]
+        objective._painting_loss(chosen, outset[chosen]).backward()
+        optimizer.step()
+    error = (track.paint(scene[rows], outset[rows], arm[rows]) - colors[rows]).detach().square().mean(dim=0)
+    assert float(error[[0, 1, 3, 4, 5]].max()) < 0.05, error
+    assert float(error[2]) > 1000, "what does not count was not learned"
 
 
 def test_lights_stay_probabilities_and_joints_within_what_was_recorded():
@@ -193,7 +222,7 @@ def fitted(seed: int, steps: int = 12) -> WorldModel:
     episodes = toy_episodes((9, 7, 12), seed=3)
     generator = torch_generator(5)
     colors = torch.randn(episodes.num_frames, model.rssm.outset_dim, generator=generator)
-    fit_scene_(model, episodes, colors, PAGE, seed=seed, stop_after=steps)
+    fit_scene_(model, episodes, (colors, colors < 9), PAGE, seed=seed, stop_after=steps)
     return model
 
 
@@ -210,7 +239,7 @@ def test_fitting_changes_nothing_else_and_follows_its_seed():
 
 def test_what_it_cannot_be_learned_from_is_named():
     frames = strokes(2, seed=1)
-    alone = SceneFrames(frames.colors, frames.arm, frames.action, frames.scene, np.arange(16))
+    alone = replace(frames, first=np.arange(16))
     with pytest.raises(ValueError, match=r"no frame follows another: .*carries_scene to false"):
         SceneObjective(fresh_track(), alone, PAGE, seed=1)
     with pytest.raises(ValueError, match=r"carries_scene is true, carries_arm or carries_outset false"):

@@ -52,6 +52,11 @@ class RewardClassifier(nn.Module):
         """Plain values that tell this classifier from another with the same weights."""
         return {"classifier": config_to_dict(self.config)}
 
+    @property
+    def judges_carried_alone(self) -> bool:
+        """Never: it is shown all of the features."""
+        return False
+
     def inputs(
         self, feat: Float[Tensor, "*B F"], start_feat: Float[Tensor, "*#B F"]
     ) -> Float[Tensor, "*B I"]:

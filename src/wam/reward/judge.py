@@ -8,8 +8,8 @@ from wam.tasks.table import task as task_called
 from wam.training.checkpoint import Checkpoint
 
 Judge = RewardClassifier | ReadoutJudge
-"""Both have ``feat_dim``, ``inputs``, ``predict``, and ``page``: plain values that tell one from another with
-the same weights."""
+"""Both have ``feat_dim``, ``inputs``, ``predict``, ``judges_carried_alone``, and ``page``: plain values that
+tell one from another with the same weights."""
 JudgeKind = Literal["classifier", "readout"]
 JUDGES: Final[tuple[JudgeKind, ...]] = get_args(JudgeKind)
 

@@ -123,6 +123,11 @@ class ReadoutJudge(nn.Module):
         """Plain values that tell this judge from another with the same weights."""
         return {"readout": config_to_dict(self.readout.config), "task": self._task.name}
 
+    @property
+    def judges_carried_alone(self) -> bool:
+        """Whether its verdict hangs on the scene that features carry, and on nothing else of them."""
+        return self.readout.scene_at is not None
+
     def inputs(
         self, feat: Float[Tensor, "*B F"], start_feat: Float[Tensor, "*#B F"]
     ) -> Float[Tensor, "*B F2"]:

@@ -7,9 +7,9 @@ from wam.reward.judge import Judge
 from wam.rl.config import PPOConfig
 from wam.rl.imagined_env import ImaginationModel, ImaginedEnv
 from wam.rl.practice import Identity, named_weights
-from wam.rl.sight import imagined_sight
+from wam.rl.sight import imagined_sight, shows_carried_alone
 from wam.seeding import torch_generator
-from wam.world_model.imagination import frozen_prior
+from wam.world_model.imagination import CarriedPrior, frozen_prior
 from wam.world_model.model import WorldModel
 from wam.world_model.state import RSSMState
 
@@ -38,7 +38,7 @@ class Imagination:
     ) -> None:
         self._sight = imagined_sight(sees, world_model)
         self._world_model, self._judge, self._start_states = world_model, judge, start_states
-        self._prior = frozen_prior(world_model) if isinstance(world_model, WorldModel) else world_model
+        self._prior = _prior(world_model, judge, sees)
 
     def environment(self, config: PPOConfig, act_steps: int, *, seed: int, iteration: int) -> ImaginedEnv:
         """See ``Practice``."""
@@ -65,3 +65,12 @@ class Imagination:
         if isinstance(self._world_model, nn.Module):
             weights |= named_weights("world_model", self._world_model)
         return Identity(weights, self._judge.page)
+
+
+def _prior(world_model: ImaginationModel, judge: Judge, sees: Sees) -> ImaginationModel:
+    """What rolls the model for an episode of which policy and judge look at no more than they do."""
+    if not isinstance(world_model, WorldModel):
+        return world_model
+    if judge.judges_carried_alone and shows_carried_alone(sees, world_model):
+        return CarriedPrior(world_model)
+    return frozen_prior(world_model)

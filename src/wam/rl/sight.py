@@ -9,12 +9,13 @@
 
 f are the features: [h ; z], and what else the state carries. p is proprioception as the world model's encoder
 is given it, normalised: on a real frame the measured one, in imagination the arm that the state carries, or
-else what the world model's decoder reads from f. c is the mass and the centre of each colour of both cameras
-as the world model's decoder reads them from f, in either world: a few numbers that were learned on every
-layout of play, where the demonstrations of a task show fifty. s is the scene that the state carries and l are
-the places where hands move things, told from s and the outset: with them nothing of h and z is seen, so such
-policies do not tell world models apart, and imagination shows them nothing that drifts. Judges of success
-and probes are shown f, whatever the policy sees.
+else what the world model's decoder reads from f. c is the mass and the centre of each colour of both cameras:
+a few numbers that were learned on every layout of play, where the demonstrations of a task show fifty. On
+real frames the world model's decoder reads them from f; in imagination it does so too, or, where the scene is
+carried, they are painted from outset, scene and arm, which do not drift as h and z do. s is the scene that
+the state carries and l are the places where hands move things, told from s and the outset: with them nothing
+of h and z is seen, so such policies do not tell world models apart. Judges of success and probes are shown f,
+whatever the policy sees.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -107,8 +108,27 @@ def imagined_sight(sees: Sees, world_model: object) -> ImaginedSight:
     proprio = _arm_reader(sees, world_model)
     if sees == "features_and_proprio":
         return lambda feat: torch.cat((feat, proprio(feat)), -1)
-    shown = _reader(sees, world_model)
+    shown = _painter(world_model) if sees == "colors_and_proprio" else None
+    shown = shown or _reader(sees, world_model)
     return lambda feat: torch.cat((shown(feat), proprio(feat)), -1)
+
+
+def shows_carried_alone(sees: Sees, world_model: WorldModel) -> bool:
+    """Whether what is shown of imagined states hangs on what they carry, and on nothing of h and z."""
+    return world_model.rssm.scene_track is not None and sees in {"colors_and_proprio", "scene_and_proprio"}
+
+
+def _painter(world_model: WorldModel) -> ImaginedSight | None:
+    """Colours from what is carried; None where that is not enough."""
+    track, at, width = world_model.rssm.scene_track, world_model.config.scene_at, world_model.rssm.outset_dim
+    if track is None or at is None:
+        return None
+
+    def painted(feat: Tensor) -> Tensor:
+        outset, scene = feat[..., at - width : at], feat[..., at : at + SCENE_DIM]
+        return track.paint(scene, outset, feat[..., -PROPRIO_DIM:])
+
+    return painted
 
 
 def _reader(sees: Sees, world_model: WorldModel) -> ImaginedSight:

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from wam.contracts import IMAGE_GRIPPER, IMAGE_STATIC, Batch
@@ -64,12 +64,12 @@ class ColorTargets:
         self._counts = torch.empty(frames, moments, dtype=torch.bool)
 
     @torch.no_grad()
-    def all_of(self, episodes: Episodes) -> Float[Tensor, "N M"]:
-        """Moments of all frames, of which these are the targets."""
+    def all_of(self, episodes: Episodes) -> tuple[Float[Tensor, "N M"], Bool[Tensor, "N M"]]:
+        """Moments of all frames, of which these are the targets, and where they count."""
         for rows in np.array_split(np.arange(len(self._known)), math.ceil(len(self._known) / BLOCK)):
             images = {IMAGE_STATIC: episodes.image_static[rows], IMAGE_GRIPPER: episodes.image_gripper[rows]}
             self.added({key: torch.from_numpy(value)[None] for key, value in images.items()}, rows[None])
-        return self._target
+        return self._target, self._counts
 
     def added(self, batch: Batch, rows: Int64[np.ndarray, "B T"]) -> Batch:
         """A batch of the frames in ``rows`` with their targets and weights."""

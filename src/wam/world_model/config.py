@@ -49,6 +49,7 @@ class RSSMConfig:
             real frames, moved on by the hand in imagination, part of the features. Learned from recorded
             scenes. Wants ``carries_arm`` and ``carries_outset``; published without.
         scene_hidden: Widths of the hidden layers of what reads and of what moves it.
+        painter_hidden: Of what paints colours from it.
     """
 
     deter: int = Positive
@@ -60,6 +61,7 @@ class RSSMConfig:
     carries_outset: bool = False
     carries_scene: bool = False
     scene_hidden: tuple[int, ...] = (128, 128)
+    painter_hidden: tuple[int, ...] = (256, 256)
 
     @property
     def stoch(self) -> int:

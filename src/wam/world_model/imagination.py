@@ -1,4 +1,4 @@
-"""The prior of a frozen world model, prepared once for many steps on a CPU."""
+"""The prior of a frozen world model: prepared once for many steps on a CPU, or of what is carried alone."""
 
 import torch
 from jaxtyping import Float
@@ -47,3 +47,27 @@ class FrozenPrior:
 def frozen_prior(model: WorldModel) -> FrozenPrior | WorldModel:
     """What rolls a frozen model's prior quickest where it is: prepared on a CPU, else the model itself."""
     return FrozenPrior(model) if model.device.type == "cpu" else model
+
+
+class CarriedPrior:
+    """Moves on what states carry besides h and z; those stay as they were at the start.
+
+    For episodes of which nothing else is looked at: where a policy sees the carried scene, or colours painted
+    from it, and its judge reads it, imagining h and z is nearly all of the work and changes nothing.
+
+    Args:
+        model: That carries a scene, in evaluation mode.
+    """
+
+    def __init__(self, model: WorldModel) -> None:
+        self._model = model
+
+    @torch.no_grad()
+    def imagine_step(
+        self,
+        state: RSSMState,
+        action: Float[Tensor, "B A"],
+        generator: torch.Generator,  # noqa: ARG002 - nothing is drawn
+    ) -> RSSMState:
+        """The state after ``action``: outset, scene and arm as ``WorldModel.imagine_step`` moves them."""
+        return self._model.rssm.moved(state, action)

@@ -82,7 +82,7 @@ class RSSM(nn.Module):
         self.scene_in = nn.Linear(SCENE_DIM, hidden, bias=False) if config.carries_scene else None
         self.scene_track: SceneTrack | None = None
         if config.carries_scene:
-            self.scene_track = SceneTrack(config.scene_hidden, outset_dim)
+            self.scene_track = SceneTrack(config.scene_hidden, config.painter_hidden, outset_dim)
 
     def initial_state(self, batch: int) -> RSSMState:
         """The state before any frame.

@@ -8,13 +8,15 @@ lights, and play is recorded with it. So it may be carried beside h and z, as th
     frame seen:  scene[t]    = reader(colours[t], outset, arm[t])
     imagined:    joints[t+1] = joints[t] + motion(scene[t], arm[t], arm[t+1], action[t], nearness)
                  lights[t+1] = lights[t] + f (1 - 2 lights[t]),   f = flips(scene[t], joints[t+1])
+    shown:       colours[t]  = painter(outset, scene[t], arm[t])
 
 The motion is shown how near the hand is to the places where joints are moved (``contact_places``), not where
 things are: so it need not learn from misses, of which play has few, that a stroke beside a thing is in vain.
 Hands move joints, and joints switch lights: a press is ten frames of a moving button and one of a flip, so
-that the button is learned ten times as well. Nothing is drawn: a light is on with a probability. The
-networks learn from recorded play before the world model's first step (``scene_training``), and stand still
-from then on. Not part of the published models.
+that the button is learned ten times as well. The painter says what colours a frame would have of which none
+is seen: decoded from h and z they wander, and with them what a policy goes for. Nothing is drawn: a light is
+on with a probability. The networks learn from recorded play before the world model's first step
+(``scene_training``), and stand still from then on. Not part of the published models.
 """
 
 from collections.abc import Sequence
@@ -57,6 +59,7 @@ class SceneTrack(nn.Module):
 
     Args:
         hidden: Widths of the hidden layers of reader and motion.
+        painter_hidden: Widths of those of the painter.
         moments: M, colour moments of both cameras.
 
     Attributes:
@@ -67,7 +70,7 @@ class SceneTrack(nn.Module):
     lowest: Tensor
     highest: Tensor
 
-    def __init__(self, hidden: Sequence[int], moments: int) -> None:
+    def __init__(self, hidden: Sequence[int], painter_hidden: Sequence[int], moments: int) -> None:
         super().__init__()
         pose = POSE.stop - POSE.start
         shown = SCENE_DIM + 2 * pose + ACTION_DIM + 2 * ContactPlaces.nearness_dim(JOINTS)
@@ -75,6 +78,7 @@ class SceneTrack(nn.Module):
         self.reader = MLP(2 * moments + PROPRIO_DIM, hidden, SCENE_DIM)
         self.motion = MLP(shown, hidden, JOINTS)
         self.flips = MLP(SCENE_DIM + JOINTS, FLIP_HIDDEN, SCENE_DIM - JOINTS)
+        self.painter = MLP(moments + SCENE_DIM + pose, painter_hidden, moments)
         self.register_buffer("lowest", torch.zeros(JOINTS))
         self.register_buffer("highest", torch.ones(JOINTS))
 
@@ -154,6 +158,20 @@ class SceneTrack(nn.Module):
         joints = torch.clamp(joints, self.lowest, self.highest)
         lights, flips = scene[..., JOINTS:], self.flip_raw(scene, joints).sigmoid()
         return torch.cat((joints, lights + flips * (1 - 2 * lights)), dim=-1)
+
+    def paint(
+        self, scene: Float[Tensor, "*B Q"], outset: Float[Tensor, "*B M"], arm: Float[Tensor, "*B P"]
+    ) -> Float[Tensor, "*B M"]:
+        """Colour moments of a frame in which scene and arm are these, with gradient.
+
+        Args:
+            scene: As it is.
+            outset: Colour moments of the first frame since the state was dropped.
+            arm: Normalised proprioception.
+        """
+        shown = self.known(scene, outset), (arm[..., POSE] - 0.5) * POSE_GAIN
+        painted: Tensor = self.painter(torch.cat(shown, dim=-1))
+        return painted
 
     def known(self, scene: Float[Tensor, "*B Q"], outset: Float[Tensor, "*B M"]) -> Float[Tensor, "*B I"]:
         """What places are told from: the first frame, and where joints are by now."""

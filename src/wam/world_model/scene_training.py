@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -65,6 +65,7 @@ class SceneFrames:
 
     Attributes:
         colors: ``(N, M)`` colour moments.
+        counts: ``(N, M)`` bool, where they count: a colour that is not there has no place.
         arm: ``(N, P)`` normalised proprioception.
         action: ``(N, A)`` that led from each frame to the next.
         scene: ``(N, Q)`` as ``carried_scene`` gives it.
@@ -72,6 +73,7 @@ class SceneFrames:
     """
 
     colors: Float[Tensor, "N M"]
+    counts: Bool[Tensor, "N M"]
     arm: Float[Tensor, "N P"]
     action: Float[Tensor, "N A"]
     scene: Float[Tensor, "N Q"]
@@ -79,7 +81,7 @@ class SceneFrames:
 
 
 class SceneObjective(Stateless):
-    """Errors of a scene's reader, motion and flips; each batch is a function of seed and step.
+    """Errors of a scene's reader, motion, flips and painter; each batch is a function of seed and step.
 
     Args:
         track: What is trained, on the device of the tensors.
@@ -120,8 +122,10 @@ class SceneObjective(Stateless):
         reading = self._reading_loss(before, outset)
         change = self._change_loss(before, outset, generator)
         flips = self._flip_loss(before[: len(before) // 4], generator)
-        parts = {"reading": reading, "change": change, "flips": flips}
-        return LossOutput(reading + change + flips, {name: part.detach() for name, part in parts.items()})
+        painting = self._painting_loss(before, outset)
+        parts = {"reading": reading, "change": change, "flips": flips, "painting": painting}
+        total = torch.stack(list(parts.values())).sum()
+        return LossOutput(total, {name: part.detach() for name, part in parts.items()})
 
     def _outset(self, rows: Int64[np.ndarray, " n"], generator: np.random.Generator) -> Tensor:
         """Colour moments of frames of the same episodes, up to ``most_age`` before these."""
@@ -156,6 +160,11 @@ class SceneObjective(Stateless):
         scene = self._frames.scene[rows]
         joints = _joint_error(raw[:, :JOINTS], scene[:, :JOINTS], READING_GAIN)
         return joints + functional.binary_cross_entropy_with_logits(raw[:, JOINTS:], scene[:, JOINTS:])
+
+    def _painting_loss(self, rows: Tensor, outset: Tensor) -> Tensor:
+        frames = self._frames
+        painted = self._track.paint(frames.scene[rows], outset, frames.arm[rows])
+        return (frames.counts[rows] * (painted - frames.colors[rows])).square().mean()
 
     def _change_loss(self, rows: Tensor, outset: Tensor, generator: torch.Generator) -> Tensor:
         frames, count = self._frames, len(rows)
@@ -209,7 +218,7 @@ def _joint_error(found: Tensor, target: Tensor, gain: float) -> Tensor:
 def fit_scene_(
     model: WorldModel,
     episodes: Episodes,
-    colors: Float[Tensor, "N M"],
+    colors: tuple[Float[Tensor, "N M"], Bool[Tensor, "N M"]],
     page: SceneTrainingConfig,
     *,
     seed: int,
@@ -220,7 +229,7 @@ def fit_scene_(
     Args:
         model: That carries the scene, on its device; nothing else of it changes.
         episodes: Recorded with their scenes.
-        colors: Colour moments of all their frames.
+        colors: Colour moments of all their frames, and where they count.
         page: Length and batches.
         seed: Of what is drawn; the initial weights are the model's own.
         stop_after: See ``loop.train``.
@@ -234,7 +243,8 @@ def fit_scene_(
     bounds = model.proprio_normalizer
     track.places.reach.copy_((bounds.maximum - bounds.minimum)[POSITION])
     frames = SceneFrames(
-        colors=colors.to(device),
+        colors=colors[0].to(device),
+        counts=colors[1].to(device),
         arm=model.proprio_normalizer(torch.from_numpy(episodes.proprio).to(device)),
         action=torch.from_numpy(episodes.action).to(device),
         scene=carried_scene(torch.from_numpy(episodes.scene_state).float().to(device)),
