@@ -122,9 +122,9 @@ def test_the_report_takes_whatever_was_diagnosed() -> None:
     success = success_table(pd.DataFrame(lines, columns=["task", "policy", "start", "success", "steps"]))
     report = ReportConfig(title="t", data_set="d", bootstrap_seed=0, videos_per_task=0)
     seen = DiffusionConfig(hidden=8, standardize_condition=False)
-    nothing = [None] * 10
+    nothing = [None] * 12
     assert "were not run" in diagnose(page(), seen, report, success, *nothing)
-    tables: list[pd.DataFrame | None] = [*nothing[:6], rows(10, 1), NOTHING, *nothing[:2]]
+    tables: list[pd.DataFrame | None] = [*nothing[:8], rows(10, 1), NOTHING, *nothing[:2]]
     assert "WAM: PPO in this imagination cannot be trusted" in diagnose(
         page(), seen, report, success, *tables
     )

@@ -10,6 +10,7 @@ from wam.diagnostics import detection
 from wam.diagnostics.calibration import IMAGINED, REAL, calibration_table, summarise
 from wam.diagnostics.config import ToleranceConfig
 from wam.diagnostics.drift import STARTS
+from wam.diagnostics.events import COLUMNS
 from wam.diagnostics.probes import FEATURES, PROPRIO, score_probes
 from wam.diagnostics.quantities import quantities
 from wam.evaluation.success import success_table
@@ -20,6 +21,7 @@ from wam.report.diagnosis_tables import (
     Diagnoses,
     calibration_rows,
     detection_rows,
+    event_rows,
     obstacle_table,
     probe_rows,
 )
@@ -102,10 +104,16 @@ def diagnoses() -> Diagnoses:
             "missed": 1.0,
         }
     )
+    lines = [
+        ("drawer", False, 12, 0.75, 4.0, 16.0, 30, 0.1, 1.25),
+        ("led", True, 9, 2 / 3, 1 / 3, 1.0, 0, float("nan"), float("nan")),
+    ]
+    events = pd.DataFrame(lines, columns=list(COLUMNS))
     return Diagnoses(
         probes={"wam": probe_table(3.0), "diwa": probe_table(0.1)},
         policy_probes={"wam": policy},
         drifts={"wam": drift},
+        events={"wam": events},
         episodes={"wam": episodes(0.9, 0.3)},
         detections={"wam": detections(0.5)},
     )
@@ -124,6 +132,7 @@ def test_the_section_holds_everything_and_fetches_nothing(diagnoses: Diagnoses) 
         "cannot be trusted",
         "What stands in the way",
         "What the features know",
+        "Do imagined hands move things?",
         "judges of success see",
         "WAM: readout, which decides",
     ):
@@ -134,7 +143,7 @@ def test_the_section_holds_everything_and_fetches_nothing(diagnoses: Diagnoses) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["probes", "policy_probes", "drifts", "episodes", "detections"])
+@pytest.mark.parametrize("part", ["probes", "policy_probes", "drifts", "events", "episodes", "detections"])
 def test_any_part_may_be_absent(diagnoses: Diagnoses, part: str) -> None:
     rest = Diagnoses(**{**vars(diagnoses), part: {}})
     assert "What stands in the way" in diagnostics_html(rest, success(), max_gap=0.15, seed=0)
@@ -177,6 +186,14 @@ def test_probes_stand_beside_guess_and_proprioception(diagnoses: Diagnoses) -> N
     assert table.loc["drawer opening", "WAM"] == f"{FAIL} 3.0 cm (0.1 cm)"
     assert table.loc["drawer opening", "DiWA"] == f"{PASS} 0.1 cm (n/a)"
     assert table.loc["LED", "WAM"].endswith("(90 %)")
+
+
+def test_what_imagined_hands_move_stands_beside_what_moves_by_itself(diagnoses: Diagnoses) -> None:
+    table = event_rows(diagnoses).set_index("thing")
+    assert list(table.index) == ["drawer opening (12, 30)", "LED (9, 0)"]
+    drawer, led = table.iloc[0], table.iloc[1]
+    assert drawer.tolist() == ["75 % of the way, 4.0 cm off", "10 %, drifts 1.2 cm"]
+    assert led.tolist() == ["67 %", "n/a"]
 
 
 def test_calibration_and_classifiers_are_shown_by_task(diagnoses: Diagnoses) -> None:

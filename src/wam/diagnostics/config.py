@@ -30,6 +30,8 @@ class ProbeConfig:
     """Stretches imagined open loop."""
     steps: int = Field(default=50, gt=0)
     """Frames imagined of each, or as many as the longest episode allows."""
+    event_steps: int = Field(default=32, ge=4)
+    """Frames of the stretches in which a thing moves, or does not (``diagnostics.events``)."""
 
 
 @config

@@ -9,7 +9,7 @@ import pandas as pd
 from wam.diagnostics import detection
 from wam.diagnostics.calibration import calibration_table
 from wam.diagnostics.probes import FEATURES, PROPRIO
-from wam.diagnostics.quantities import needed_for
+from wam.diagnostics.quantities import SCENE, needed_for
 from wam.report.cells import Cells
 from wam.report.labels import CONTROLS, task_title, world_model_title
 from wam.report.tables import MISSING, percent, signed_points
@@ -31,6 +31,7 @@ class Diagnoses:
         probes: Scores of linear probes.
         policy_probes: What the probes miss on frames that the policies came by.
         drifts: Scores along imagination.
+        events: What imagined hands move.
         episodes: Imagined and real episodes of the cloned policies.
         detections: Quality of the judges of success by kind of frame.
         arm_measured: Whether policies are shown the measured arm, which then is no obstacle to them.
@@ -39,6 +40,7 @@ class Diagnoses:
     probes: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     policy_probes: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     drifts: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    events: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     episodes: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     detections: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     arm_measured: bool = field(default=False, kw_only=True)
@@ -156,6 +158,37 @@ def _on_policy_frames(table: pd.DataFrame | None) -> dict[str, float]:
         str(name): 1.0 - miss if light else float(miss)
         for name, miss, light in zip(sums.index, missed, sums["is_light"].tolist(), strict=True)
     }
+
+
+def event_rows(diagnoses: Diagnoses) -> pd.DataFrame:
+    """One row a thing: what imagination makes of stretches in which it moves, and of such in which not."""
+    first = next(iter(diagnoses.events.values()))
+    titles = {quantity.name: quantity.title for quantity in SCENE.values()}
+    columns: dict[str, list[str]] = {
+        "thing": [
+            f"{titles[row['quantity']]} ({row['moved']}, {row['still']})" for _, row in first.iterrows()
+        ]
+    }
+    for name, table in diagnoses.events.items():
+        lines = [row for _, row in table.iterrows()]
+        title = world_model_title(name)
+        columns[f"{title}: moves when moved"] = [_moves(row) for row in lines]
+        columns[f"{title}: moves by itself"] = [_moves_alone(row) for row in lines]
+    return pd.DataFrame(columns)
+
+
+def _moves(row: pd.Series) -> str:
+    if pd.isna(row["noticed"]):
+        return MISSING
+    share = percent(row["noticed"])
+    return share if row["is_light"] else f"{share} of the way, {row['moved_error']:.1f} cm off"
+
+
+def _moves_alone(row: pd.Series) -> str:
+    if pd.isna(row["made_up"]):
+        return MISSING
+    share = percent(row["made_up"])
+    return share if row["is_light"] else f"{share}, drifts {row['still_error']:.1f} cm"
 
 
 def calibration_rows(episodes: pd.DataFrame) -> pd.DataFrame:

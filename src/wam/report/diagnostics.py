@@ -12,6 +12,7 @@ from wam.report.diagnosis_tables import (
     Diagnoses,
     calibration_rows,
     detection_rows,
+    event_rows,
     obstacle_table,
     probe_rows,
 )
@@ -40,6 +41,7 @@ def diagnostics_html(diagnoses: Diagnoses, success: pd.DataFrame, *, max_gap: fl
     parts = _verdicts(diagnoses, max_gap, seed)
     parts += _obstacles(diagnoses, cells_of(success), max_gap)
     parts += _knowledge(diagnoses)
+    parts += _events(diagnoses)
     parts += _calibration(diagnoses, max_gap)
     parts += _judges(diagnoses)
     return "".join(parts)
@@ -115,6 +117,21 @@ def _knowledge(diagnoses: Diagnoses) -> list[str]:
         )
         parts.append(figure(plot_drift(diagnoses.drifts, one), caption))
     return parts
+
+
+def _events(diagnoses: Diagnoses) -> list[str]:
+    if not diagnoses.events:
+        return []
+    table = event_rows(diagnoses)
+    return [
+        heading("Do imagined hands move things?"),
+        note(
+            "Stretches of held-out play, imagined with their true actions. In some a thing is moved; does it "
+            "move in imagination? In others it is left alone; does it stay? In brackets how many of each. A "
+            "mean over play tells neither: there hardly anything moves."
+        ),
+        plain_html(table, numeric=list(table.columns[1:])),
+    ]
 
 
 def _calibration(diagnoses: Diagnoses, max_gap: float) -> list[str]:

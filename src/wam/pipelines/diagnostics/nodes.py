@@ -19,6 +19,7 @@ from wam.diagnostics.calibration import (
 from wam.diagnostics.config import CalibrationConfig, ProbeConfig, ToleranceConfig
 from wam.diagnostics.detection import judge_attempts, judge_policy_frames
 from wam.diagnostics.drift import measure_drift
+from wam.diagnostics.events import measure_events
 from wam.diagnostics.frames import JudgedFrames, judged_frames, training_blocks
 from wam.diagnostics.probes import FEATURES, PROPRIO, probe_metrics, score_probes
 from wam.diagnostics.quantities import quantities
@@ -52,8 +53,11 @@ def probe_world_model(
     evaluation: EvaluationConfig,
     compute: ComputeConfig,
     seed: int,
-) -> tuple[Checkpoint, pd.DataFrame, pd.DataFrame, Metrics]:
-    """Linear probes of features and of raw proprioception, their scores, and their drift in imagination."""
+) -> tuple[Checkpoint, pd.DataFrame, pd.DataFrame, pd.DataFrame, Metrics]:
+    """Linear probes of features and of raw proprioception, their scores, and what imagination makes of them.
+
+    Returns probes, their scores, their drift along imagination, what imagined hands move, and final figures.
+    """
     model = WorldModel.from_checkpoint(world_model).to(resolve_device(compute.device)).eval()
     training = training_episodes.load(images=False)
     listed = quantities(training.layout_names if training.layout is not None else ())
@@ -78,9 +82,10 @@ def probe_world_model(
         )
         tables.append(table)
     drift = _drift(model, probes[FEATURES], judged, config, evaluation, seed)
+    events = measure_events(model, probes[FEATURES], judged, listed, steps=config.event_steps, seed=seed)
     scores = pd.concat(tables, ignore_index=True)
     metrics = {"stage": "probes", "task": "all", **probe_metrics(scores)}
-    return probes[FEATURES].to_checkpoint(), scores, drift, metrics
+    return probes[FEATURES].to_checkpoint(), scores, drift, events, metrics
 
 
 def _drift(

@@ -25,7 +25,7 @@ def _probe_nodes() -> Pipeline:
             Node(
                 probe_world_model,
                 ["world_model", "play_features", *_EPISODES, *[f"params:{page}" for page in _PROBE_PAGES]],
-                ["probes", "probe_table", "drift_table", "probe_metrics"],
+                ["probes", "probe_table", "drift_table", "event_table", "probe_metrics"],
                 name="probe_world_model",
             )
         ]

@@ -59,6 +59,7 @@ def create_pipeline() -> Pipeline:
                             "probe_table",
                             "policy_probe_table",
                             "drift_table",
+                            "event_table",
                             "calibration_rows",
                             "detection_table",
                         ]
