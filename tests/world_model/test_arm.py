@@ -7,7 +7,7 @@ from toy_world import tiny_config
 
 from wam.episodes.statistics import ProprioStatistics
 from wam.seeding import torch_generator
-from wam.world_model.arm import TERMS, ArmMotion
+from wam.world_model.arm import TERMS, ArmMotion, _floor
 from wam.world_model.model import WorldModel
 
 
@@ -30,6 +30,31 @@ def test_motions_that_depend_on_the_pose_are_found():
     want = (arm + change).clamp(0, 1)
     assert float((motion(arm, action) - want).abs().max()) < 0.01
     assert motion(arm[:0], action[:0]).shape == (0, 18)
+
+
+def test_no_hand_is_imagined_lower_than_one_was_recorded_thereabouts():
+    """Commands lead through the table, hands do not; where none was ever, nothing is known to be below."""
+    generator = torch_generator(2)
+    arm = torch.rand(4_000, 18, generator=generator)
+    arm[:, 0] *= 0.4  # no hand further to the right
+    table = torch.where(arm[:, 0] > 0.2, 0.5, 0.1)
+    arm[:, 2] = table + (1 - table) * arm[:, 2]
+    action = torch.rand(4_000, 7, generator=generator) * 2 - 1
+    motion = ArmMotion()
+    motion.fit_(arm, action, torch.cat((arm[:, :2], arm[:, 2:3] + 0.3 * action[:, 2:3], arm[:, 3:]), dim=1))
+    motion.floor.copy_(_floor(arm))
+    hands = torch.full((4, 18), 0.6)
+    hands[:, 0] = torch.tensor([0.05, 0.3, 0.3, 0.7])
+    hands[:, 1] = 0.5
+    push = torch.zeros(4, 7)
+    push[:, 2] = torch.tensor([-1.0, -1.0, 0.2, -1.0])
+    for _ in range(4):
+        hands = motion(hands, push)
+    low = hands[:, 2].tolist()
+    assert low[0] == pytest.approx(0.1, abs=0.05)
+    assert low[1] == pytest.approx(0.5, abs=0.05)
+    assert low[2] == pytest.approx(0.84, abs=0.05), "above it the hand goes where it is sent"
+    assert low[3] == 0.0
 
 
 def test_nothing_to_fit_is_named():

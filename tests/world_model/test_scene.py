@@ -165,14 +165,29 @@ def test_colours_are_painted_from_outset_scene_and_arm_alone():
     assert float(error[2]) > 1000, "what does not count was not learned"
 
 
+def test_what_no_hand_touches_stays_to_the_bit_however_wrong_it_is():
+    """A pose that touches nothing is no news of a thing, though in play it goes along with where it is."""
+    misses = [strokes(12, seed=2 + n, offset=offset) for n, offset in enumerate((-0.08, 0.08))]
+    track, away = learned(joined(strokes(80, seed=1), *misses), 600), strokes(40, seed=9, offset=0.08)
+    rows = torch.arange(0, 320, 8) + 3
+    scene = away.scene[rows].clone()
+    scene[:, 0] += 0.1 * torch.rand(40, generator=torch_generator(2))
+    after = track.move(scene, away.colors[rows], away.arm[rows], away.arm[rows + 1], away.action[rows])
+    stays = (after[:, :JOINTS] == scene[:, :JOINTS]).all(dim=1)
+    assert float(stays.float().mean()) > 0.9
+
+
 def test_lights_stay_probabilities_and_joints_within_what_was_recorded():
     track = fresh_track()
     scene = torch.rand(50, SCENE_DIM)
     arm, outset, action = torch.rand(50, 18), torch.randn(50, MOMENTS), torch.rand(50, 7)
     track.highest.fill_(0.6)
     after = track.move(scene, outset, arm, arm, action)
-    joints = scene[:, :JOINTS] + track.change_raw(scene, outset, arm, arm, action)
+    odds, step = track.change_raw(scene, outset, arm, arm, action)
+    joints = torch.where(odds > 0, scene[:, :JOINTS] + step, scene[:, :JOINTS])
     torch.testing.assert_close(after[:, :JOINTS], joints.clamp(0, 0.6))
+    assert bool((odds > 0).any())
+    assert bool((odds <= 0).any())
     flip = torch.sigmoid(track.flip_raw(scene, after[:, :JOINTS]))
     lights = scene[:, JOINTS:]
     torch.testing.assert_close(after[:, JOINTS:], (1 - flip) * lights + flip * (1 - lights))

@@ -86,7 +86,7 @@ class WorldModel(nn.Module):
         self.rssm.posterior_out.weight.mul_(self.config.rssm.posterior_init_scale)
         self.decoder.shared.weight.mul_(self.config.decoder.feat_init_scale)
         if self.rssm.arm_motion is not None:
-            self.rssm.arm_motion.weight.zero_()  # no parameter: what a module was built with is undefined
+            self.rssm.arm_motion.reset_()  # no parameter: what a module was built with is undefined
         if self.rssm.scene_track is not None:
             self.rssm.scene_track.reset_()  # same
 

@@ -6,7 +6,8 @@ drifted by centimetres (docs/learning/imagination.md). The scene itself is six n
 lights, and play is recorded with it. So it may be carried beside h and z, as the arm is::
 
     frame seen:  scene[t]    = reader(colours[t], outset, arm[t])
-    imagined:    joints[t+1] = joints[t] + motion(scene[t], arm[t], arm[t+1], action[t], nearness)
+    imagined:    joints[t+1] = joints[t] + step where motion says that they move, else joints[t];
+                 odds, step  = motion(scene[t], arm[t], arm[t+1], action[t], nearness)
                  lights[t+1] = lights[t] + f (1 - 2 lights[t]),   f = flips(scene[t], joints[t+1])
     shown:       colours[t]  = painter(outset, scene[t], arm[t])
 
@@ -76,7 +77,7 @@ class SceneTrack(nn.Module):
         shown = SCENE_DIM + 2 * pose + ACTION_DIM + 2 * ContactPlaces.nearness_dim(JOINTS)
         self.places = ContactPlaces(JOINTS, moments + SCENE_DIM)
         self.reader = MLP(2 * moments + PROPRIO_DIM, hidden, SCENE_DIM)
-        self.motion = MLP(shown, hidden, JOINTS)
+        self.motion = MLP(shown, hidden, 2 * JOINTS)
         self.flips = MLP(SCENE_DIM + JOINTS, FLIP_HIDDEN, SCENE_DIM - JOINTS)
         self.painter = MLP(moments + SCENE_DIM + pose, painter_hidden, moments)
         self.register_buffer("lowest", torch.zeros(JOINTS))
@@ -102,8 +103,8 @@ class SceneTrack(nn.Module):
         arm: Float[Tensor, "*B P"],
         moved: Float[Tensor, "*B P"],
         action: Float[Tensor, "*B A"],
-    ) -> Float[Tensor, "*B J"]:
-        """Changes of joints, with gradient; see :meth:`move`."""
+    ) -> tuple[Float[Tensor, "*B J"], Float[Tensor, "*B J"]]:
+        """Log odds that joints move, and by how much if so, with gradient; see :meth:`move`."""
         pose, step = arm[..., POSE], moved[..., POSE] - arm[..., POSE]
         places = self.places(self.known(scene, outset))
         shown = (
@@ -115,7 +116,7 @@ class SceneTrack(nn.Module):
             self.places.nearness(moved[..., POSITION], places),
         )
         raw: Tensor = self.motion(torch.cat(shown, dim=-1))
-        return raw
+        return raw[..., :JOINTS], raw[..., JOINTS:]
 
     def flip_raw(self, scene: Float[Tensor, "*B Q"], joints: Float[Tensor, "*B J"]) -> Float[Tensor, "*B L"]:
         """Log odds that lights flip when joints come to be ``joints``, with gradient; see :meth:`move`."""
@@ -154,7 +155,8 @@ class SceneTrack(nn.Module):
             moved: The same after it.
             action: That is executed.
         """
-        joints = scene[..., :JOINTS] + self.change_raw(scene, outset, arm, moved, action)
+        odds, step = self.change_raw(scene, outset, arm, moved, action)
+        joints = scene[..., :JOINTS] + step * (odds > 0)
         joints = torch.clamp(joints, self.lowest, self.highest)
         lights, flips = scene[..., JOINTS:], self.flip_raw(scene, joints).sigmoid()
         return torch.cat((joints, lights + flips * (1 - 2 * lights)), dim=-1)

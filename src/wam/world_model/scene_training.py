@@ -1,13 +1,16 @@
 """How a carried scene is learned: from recorded play and its recorded scenes, before the first step.
 
 What is drawn for a gradient step are neighbouring frames of an episode and an outset up to ``most_age``
-frames before them. Where a hand moves a joint, the hand says where the joint is. So the motion starts from
-joints that are blurred, as a reading or an imagined one is, and has to find to where they truly come::
+frames before them. The motion learns in which frames joints move. Where a hand moves one, the hand says where
+it is: so the motion starts from joints that are blurred, as a reading or an imagined one is, and has to find
+to where they truly come::
 
-    joints[t] + blur + motion(scene[t] + blur, ...)  =  joints[t+1]
+    odds > 0                                      where joints[t+1] differ from joints[t]
+    joints[t] + blur + step  =  joints[t+1]       there
 
 Asked for the change of the true joint instead, it knows only on the mean whether a hand has hold, and moves
-everything too little; imagined contacts of policies then slip (docs/learning/imagination.md).
+everything too little: contacts of policies slip. Asked to find joints that do not move as well, it takes the
+pose of a hand that touches nothing for news of them, and they drift (docs/learning/imagination.md).
 """
 
 from dataclasses import dataclass
@@ -43,6 +46,10 @@ READING_GAIN: Final = 4.0
 """Errors of joints that are read count linearly from a quarter of their unit on,"""
 CHANGE_GAIN: Final = 20.0
 """those of where they come to be from a twentieth on."""
+LEAST_MOTION: Final = (0.001, 0.001, 0.0005, 0.0005)
+"""Metres by which a joint moves in a frame in which it is said to."""
+STEP_COEF: Final = 4.0
+"""Weight of where moving joints come to, beside whether they move: of a hundred frames they move in three."""
 FLIP_BLUR: Final = (0.005, 0.005, 0.0006, 0.001)
 """Deviation (m) of joints that lights are switched by: thresholds are sharp."""
 
@@ -158,7 +165,7 @@ class SceneObjective(Stateless):
     def _reading_loss(self, rows: Tensor, outset: Tensor) -> Tensor:
         raw = self._track.read_raw(self._frames.colors[rows], outset, self._frames.arm[rows])
         scene = self._frames.scene[rows]
-        joints = _joint_error(raw[:, :JOINTS], scene[:, :JOINTS], READING_GAIN)
+        joints = functional.smooth_l1_loss(READING_GAIN * raw[:, :JOINTS], READING_GAIN * scene[:, :JOINTS])
         return joints + functional.binary_cross_entropy_with_logits(raw[:, JOINTS:], scene[:, JOINTS:])
 
     def _painting_loss(self, rows: Tensor, outset: Tensor) -> Tensor:
@@ -172,8 +179,12 @@ class SceneObjective(Stateless):
         blur = HAND_BLUR * _uniform(generator, scene, count, 1)
         hand = blur * _normal(generator, scene, count, frames.arm.shape[1])
         arms = frames.arm[rows] + hand, frames.arm[rows + 1] + hand
-        raw = self._track.change_raw(scene, outset, *arms, frames.action[rows])
-        return _joint_error(scene[:, :JOINTS] + raw, self._joints[rows + 1], CHANGE_GAIN)
+        odds, step = self._track.change_raw(scene, outset, *arms, frames.action[rows])
+        after = self._joints[rows + 1]
+        moves = ((after - self._joints[rows]).abs() >= _in_units(LEAST_MOTION, scene)).to(odds.dtype)
+        gain = moves * CHANGE_GAIN
+        found = functional.smooth_l1_loss(gain * (scene[:, :JOINTS] + step), gain * after)
+        return functional.binary_cross_entropy_with_logits(odds, moves) + STEP_COEF * found
 
     def _blurred(self, scene: Tensor, generator: torch.Generator) -> Tensor:
         """Scenes as they are read or imagined: joints not exact, lights not certain."""
@@ -209,10 +220,6 @@ def _uniform(generator: torch.Generator, like: Tensor, *shape: int) -> Tensor:
 
 def _normal(generator: torch.Generator, like: Tensor, *shape: int) -> Tensor:
     return torch.randn(shape, generator=generator).to(like.device)
-
-
-def _joint_error(found: Tensor, target: Tensor, gain: float) -> Tensor:
-    return functional.smooth_l1_loss(gain * found, gain * target)
 
 
 def fit_scene_(
