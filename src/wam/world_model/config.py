@@ -45,11 +45,10 @@ class RSSMConfig:
         carries_outset: Carry the colour moments of the first frame since the state was dropped, unchanged on
             real frames and in imagination, part of the features: what never moves in an episode need not be
             remembered. Wants ``encoder.measures_colors``; published without.
-        carries_scene: Carry the openings and lights that tasks turn on (``wam.world_model.scene``): read off
-            real frames, moved on by the hand in imagination, part of the features. Learned from recorded
-            scenes. Wants ``carries_arm`` and ``carries_outset``; published without.
-        scene_hidden: Widths of the hidden layers of what reads and of what moves it.
-        painter_hidden: Of what paints colours from it.
+        carries_scene: Carry joints and lights (``wam.world_model.scene``): read off real frames, moved on by
+            the hand in imagination, part of the features. Learned from recorded scenes. Wants ``carries_arm``
+            and ``carries_outset``; published without.
+        scene_hidden: Widths of the layers that read and move it; ``painter_hidden`` of those that paint it.
     """
 
     deter: int = Positive

@@ -58,6 +58,8 @@ SWITCHING: Final = [BUTTON, SWITCH]
 LEAST_SWITCHING: Final = 0.1
 """Units by which they move in a frame that is drawn more often."""
 
+SPARED: Final = 4
+"""Of so many draws one is for flips, and one for painting: the painter is the largest network."""
 LEAST_CHANGE: Final = (0.003, 0.003, 0.001, 0.001)
 """Of a joint (m) in a frame in which a hand is taken to move it."""
 MOST_CONTACTS: Final = 20_000
@@ -128,8 +130,9 @@ class SceneObjective(Stateless):
         generator = torch_generator(self._seed, "scene blur", step)
         reading = self._reading_loss(before, outset)
         change = self._change_loss(before, outset, generator)
-        flips = self._flip_loss(before[: len(before) // 4], generator)
-        painting = self._painting_loss(before, outset)
+        few = slice(max(1, len(before) // SPARED))
+        flips = self._flip_loss(before[few], generator)
+        painting = self._painting_loss(before[few], outset[few])
         parts = {"reading": reading, "change": change, "flips": flips, "painting": painting}
         total = torch.stack(list(parts.values())).sum()
         return LossOutput(total, {name: part.detach() for name, part in parts.items()})
