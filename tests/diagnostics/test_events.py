@@ -1,6 +1,7 @@
 """What imagined hands move, on worlds whose imagination is known."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -103,7 +104,26 @@ def test_what_moves_by_itself_is_seen(model, probes, monkeypatch) -> None:
     assert np.isnan(table.loc["drawer", "noticed"])
 
 
-def test_it_imagines_with_the_true_actions_and_reads_the_carried_scene(probes) -> None:
+def test_it_imagines_with_the_actions_of_each_stretch(model, monkeypatch) -> None:
+    frames, rows = judged(model, moves=True), np.array([3, 18])
+    asked = []
+
+    def imagined(_model, start, actions, *, seed):
+        asked.append((start, actions, seed))
+        steps = np.arange(1.0, 1 + 2 * STEPS, dtype=np.float32)
+        return SimpleNamespace(feat=np.repeat(steps[:, None], start.shape[1], axis=1))
+
+    monkeypatch.setattr(events, "imagine_demonstrations", imagined)
+    end = events._imagined_end(model, frames, rows, STEPS, 7)
+    [(start, actions, seed)] = asked
+    np.testing.assert_array_equal(start, frames.feat[rows])
+    for own, first in zip(actions, rows, strict=True):
+        np.testing.assert_array_equal(own, frames.episodes.action[first : first + STEPS + 1])
+    assert seed == 7
+    assert end[:, 0].tolist() == [STEPS, 2 * STEPS], "the last imagined frame of each"
+
+
+def test_the_carried_scene_is_read_where_there_is_one(probes) -> None:
     carrying = tiny_world_model(**CARRIED["carries_all"])
     frames = judged(tiny_world_model(), moves=True)
     feat = np.random.default_rng(0).random((32, carrying.feat_dim)).astype(np.float32)

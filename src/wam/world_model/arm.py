@@ -8,9 +8,8 @@ exact on real frames, and in imagination it follows from the actions alone::
 phi holds a constant, the action, the pose, and all products of both: an arm's Jacobian depends on its pose.
 W is found once, by least squares over the training episodes. An action is a motion there, and ends where the
 table begins; a policy's is a command, and may lead through it. So no hand is imagined lower than one was ever
-recorded thereabouts. Not part of the published models, which must
-read the pose off z: after a short training they lose it by centimetres in a few frames
-(docs/learning/imagination.md).
+recorded thereabouts. Not part of the published models, which must read the pose off z: after a short training
+they lose it by centimetres in a few frames (docs/learning/imagination.md).
 """
 
 from typing import Final
