@@ -20,7 +20,8 @@ from wam.pipelines.diagnostics.nodes import (
     with_deciding,
 )
 from wam.pipelines.pages import ReportConfig
-from wam.pipelines.ppo.nodes import UncalibratedError, heed, with_known_result
+from wam.pipelines.ppo.choice import with_known_result
+from wam.pipelines.ppo.nodes import UncalibratedError, heed
 from wam.pipelines.reporting.nodes import diagnose
 from wam.policy.config import DiffusionConfig
 from wam.policy.diffusion import DiffusionPolicy

@@ -3,6 +3,7 @@ import copy
 import pytest
 import torch
 
+from wam.pipelines.ppo.choice import imagination_evaluator
 from wam.reward.config import ReadoutConfig
 from wam.reward.readout import ReadoutJudge, SceneReadout
 from wam.rl.finetune import finetune
@@ -65,6 +66,34 @@ def test_best_evaluation_is_selected_and_the_earliest_of_equals(world):
     assert result.selected_iteration == 2
     assert digest(result.selected) == seen[1]
     assert digest(result.last) == seen[3]
+
+
+def test_the_policy_may_be_chosen_in_imagination(world):
+    practice, config = imagination(world), world.config(iterations=5, chosen_in="imagination")
+    evaluate = imagination_evaluator(practice, config, world.policy().config.act_steps, seed=3)
+    result = finetune(world.policy(), practice, config, seed=5, evaluate=evaluate)
+    acting = {row["iteration"]: row["acting_success"] for row in result.history if "acting_success" in row}
+    assert list(acting) == [0, 2, 4, 5]
+    assert not any("real_success" in row for row in result.history)
+    assert result.selected_iteration == max(acting, key=lambda iteration: acting[iteration])
+    assert evaluate(result.selected)["success"] == max(acting.values()), "the same episodes in every call"
+
+
+class Pushes:
+    """A policy that pushes to the right or to the left, whatever it sees."""
+
+    def __init__(self, direction):
+        self.direction = direction
+
+    def sample(self, cond, *, deterministic, **_):
+        assert deterministic, "as in evaluation"
+        return torch.full((len(cond), 4, 7), self.direction)
+
+
+def test_choosing_in_imagination_tells_who_solves_the_task(world):
+    practice, config = imagination(world), world.config(imagine_steps=12)
+    evaluate = imagination_evaluator(practice, config, 4, seed=3)
+    assert [evaluate(Pushes(direction))["success"] for direction in (1.0, -1.0)] == [1, 0]
 
 
 def test_unchanged_policy_can_win(world):

@@ -36,7 +36,10 @@ class PPOConfig:
     imagine_steps: int = Field(default=72, gt=0)
     """Environment steps after which an episode is truncated; a multiple of the policy's ``act_steps``."""
     eval_every: int = Field(gt=0)
-    """Iterations between evaluations in the simulator; 25 published. Start and end are always evaluated."""
+    """Iterations between evaluations; 25 published. Start and end are always evaluated."""
+    chosen_in: Literal["simulator", "imagination"] = "simulator"
+    """Where evaluations choose the policy: from the starts that ``evaluation.checkpoints_on`` names, in the
+    simulator (published), or imagined, from the scenes that practice starts from: nothing real is seen."""
     checkpoint_every: int = Field(default=1, gt=0)
     """Iterations between saves of the state that a killed run resumes from."""
 
@@ -160,4 +163,5 @@ class OnlineConfig:
             envs=self.envs,
             episodes_per_iteration=self.episodes_per_iteration,
             eval_every=self.eval_every,
+            chosen_in="simulator",
         )

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from torch import Tensor
 
@@ -22,9 +23,11 @@ from wam.training.metrics import publish
 
 SUCCESS = "success"
 """Key of an evaluator's result that selects the checkpoint, in [0, 1]."""
+EVALUATED: Final = {"simulator": "real_success", "imagination": "acting_success"}
+"""Its name in the history, by where the policy is chosen: exploring it has the name of the practice."""
 
 Evaluator = Callable[[FineTunedPolicy], Mapping[str, float]]
-"""Runs a policy in the simulator from the selection starts: ``success``, and other values to record."""
+"""Runs a policy as it is used later, where it is chosen: ``success``, and other values to record."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,9 @@ class FinetuneResult:
             ``last`` without an evaluator.
         selected_iteration: Iterations that policy had.
         history: One row per number of finished iterations, from 0: iteration; imagined_success, policy_loss,
-            value_loss, bc_loss, approx_kl, clip_fraction, epochs (absent at 0); real_success and the
-            evaluator's other values (where evaluated). In the simulator simulated_success in place of
+            value_loss, bc_loss, approx_kl, clip_fraction, epochs (absent at 0); real_success, or
+            acting_success where the policy is chosen in imagination, and the evaluator's other values (where
+            evaluated). In the simulator simulated_success in place of
             imagined_success, first_success (of each environment's first episode) and real_steps, the control
             steps that all practice took so far.
     """
@@ -130,7 +134,7 @@ def _iterate(
 
 
 def _evaluate(state: Progress, learner: Learner, evaluate: Evaluator | None) -> None:
-    """Add real figures to the newest row and keep the actor if it is the best so far."""
+    """Add an evaluation's figures to the newest row and keep the actor if it is the best so far."""
     if evaluate is None:
         return
     figures = dict(evaluate(_policy(learner, learner.actor.state_dict())))
@@ -139,7 +143,7 @@ def _evaluate(state: Progress, learner: Learner, evaluate: Evaluator | None) -> 
             f"the evaluator returned {sorted(figures)} without {SUCCESS!r}; it selects the checkpoint"
         )
     success = figures.pop(SUCCESS)
-    state.history[-1] |= {"real_success": success} | figures
+    state.history[-1] |= {EVALUATED[learner.config.chosen_in]: success} | figures
     if success > state.selected_success:
         state.selected_success = success
         state.selected_iteration = state.iteration

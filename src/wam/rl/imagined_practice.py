@@ -40,6 +40,11 @@ class Imagination:
         self._world_model, self._judge, self._start_states = world_model, judge, start_states
         self._prior = _prior(world_model, judge, sees)
 
+    @property
+    def scenes(self) -> int:
+        """N, scenes that it starts from."""
+        return len(self._start_states.deter)
+
     def environment(self, config: PPOConfig, act_steps: int, *, seed: int, iteration: int) -> ImaginedEnv:
         """See ``Practice``."""
         device = self._start_states.deter.device

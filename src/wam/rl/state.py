@@ -25,7 +25,7 @@ class Progress:
         iteration: Finished iterations.
         history: One row per number of finished iterations.
         selected_iteration: Iterations the actor had at its best evaluation so far; -1 before any.
-        selected_success: Its real success; -1 before any.
+        selected_success: Its success there; -1 before any.
         selected_weights: The actor then.
     """
 

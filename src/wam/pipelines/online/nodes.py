@@ -18,7 +18,8 @@ from wam.pipelines.pages import (
     ReportConfig,
     TaskRow,
 )
-from wam.pipelines.ppo.nodes import checkpoint_evaluator, first_and_last, imagination_scenes
+from wam.pipelines.ppo.choice import simulator_evaluator
+from wam.pipelines.ppo.nodes import first_and_last, imagination_scenes
 from wam.pipelines.reporting.nodes import ancestry, facts
 from wam.policy.diffusion import DiffusionPolicy
 from wam.report.online import Online, online_lines, online_markdown, online_page
@@ -73,7 +74,7 @@ def finetune_online(
             practice,
             config,
             seed=seed,
-            evaluate=checkpoint_evaluator(pool, starts, task.name, model, act_steps, evaluation, seed),
+            evaluate=simulator_evaluator(pool, starts, task.name, model, act_steps, evaluation, seed),
             work_dir=work_dir,
             description=f"PPO in the simulator, {task.name}",
         )

@@ -1,7 +1,7 @@
 """Refine a cloned policy in imagination."""
 
 import logging
-from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from wam.datasets import Arrays
-from wam.diagnostics.calibration import REAL, calibration_table, doubt
+from wam.diagnostics.calibration import calibration_table, doubt
 from wam.diagnostics.config import CalibrationConfig
 from wam.episodes.resize import resize_images
 from wam.evaluation.pools import borrowed_pool
-from wam.evaluation.rollout import make_evaluator
 from wam.parallel.progress import progress
 from wam.pipelines.history import Metrics, curves
 from wam.pipelines.pages import (
@@ -25,20 +24,17 @@ from wam.pipelines.pages import (
     RewardsConfig,
     TaskRow,
 )
+from wam.pipelines.ppo.choice import imagination_evaluator, simulator_evaluator, with_known_result
 from wam.policy.diffusion import DiffusionPolicy
-from wam.policy.fine_tuned import FineTunedPolicy
-from wam.policy.load import behavior_digest
 from wam.reward.judge import judge_of
 from wam.rl.config import PPOConfig
-from wam.rl.finetune import Evaluator, finetune
+from wam.rl.finetune import EVALUATED, Evaluator, finetune
 from wam.rl.frame_filter import first_state
 from wam.rl.imagined_practice import Imagination
 from wam.rl.scenes import sample_scenes
 from wam.seeding import numpy_generator, torch_generator
 from wam.sim.config import SimConfig
 from wam.sim.frames import SimFrames
-from wam.sim.pool import SimPool
-from wam.tasks.selection import starts_from_table
 from wam.tasks.starts import Start
 from wam.tasks.table import TASK_NAMES
 from wam.training.checkpoint import Checkpoint
@@ -112,56 +108,34 @@ def finetune_policy(
     model = WorldModel.from_checkpoint(world_model).to(device).eval().requires_grad_(requires_grad=False)
     policy = DiffusionPolicy.from_checkpoint(cloned_policy).to(device)
     judge = judge_of(rewards.judge, task.name, classifier=reward_classifier, readout=scene_readout)
-    with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
-        in_simulator = checkpoint_evaluator(
-            pool, starts, task.name, model, policy.config.act_steps, evaluation, seed
-        )
-        if in_simulator is not None and evaluation.checkpoints_on == "selection":
-            in_simulator = with_known_result(in_simulator, policy, calibration)
-        practice = Imagination(
-            model,
-            judge.to(device),
-            encode_starts(model, imagination_starts, task.name, evaluation.start_repeats, seed),
-            policy.sees,
-        )
+    practice = Imagination(
+        model,
+        judge.to(device),
+        encode_starts(model, imagination_starts, task.name, evaluation.start_repeats, seed),
+        policy.sees,
+    )
+    act_steps = policy.config.act_steps
+    with ExitStack() as stack:
+        if config.chosen_in == "imagination":
+            evaluate: Evaluator | None = imagination_evaluator(practice, config, act_steps, seed=seed)
+        else:
+            pool = stack.enter_context(borrowed_pool(simulator, workers=compute.pool_workers))
+            evaluate = simulator_evaluator(pool, starts, task.name, model, act_steps, evaluation, seed)
+            if evaluate is not None and evaluation.checkpoints_on == "selection":
+                evaluate = with_known_result(evaluate, policy, calibration)
         result = finetune(
             policy,
             practice,
             config,
             seed=seed,
-            evaluate=in_simulator,
+            evaluate=evaluate,
             work_dir=work_dir,
             description=f"PPO {task.name}",
         )
     table = curves(result.history, step="iteration", stage="ppo", task=task.name)
     metrics = {"stage": "ppo", "task": task.name, "selected_iteration": result.selected_iteration}
-    metrics |= first_and_last(result.history, "imagined_success", "real_success") | doubted
+    metrics |= first_and_last(result.history, "imagined_success", *EVALUATED.values()) | doubted
     return result.last.to_checkpoint(), result.selected.to_checkpoint(), table, metrics
-
-
-def checkpoint_evaluator(
-    pool: SimPool,
-    starts: pd.DataFrame,
-    task: str,
-    model: WorldModel,
-    act_steps: int,
-    evaluation: EvaluationConfig,
-    seed: int,
-) -> Evaluator | None:
-    """Runs policies from the starts on which checkpoints are chosen; None where the page names none."""
-    if evaluation.checkpoints_on == "none":
-        return None
-    return make_evaluator(
-        pool,
-        starts_from_table(starts, task, evaluation.checkpoints_on),
-        task,
-        model,
-        act_steps=act_steps,
-        start_repeats=evaluation.start_repeats,
-        seed=seed,
-        max_steps=evaluation.max_steps,
-        prev_action=evaluation.prev_action,
-    )
 
 
 class UncalibratedError(ValueError):
@@ -194,19 +168,6 @@ def heed(calibration: pd.DataFrame, gate: CalibrationConfig, task: str) -> dict[
     if reason:
         logger.warning("PPO of %s: %s", task, reason)
     return {"calibration_doubted": float(reason is not None)}
-
-
-def with_known_result(evaluate: Evaluator, cloned: DiffusionPolicy, calibration: pd.DataFrame) -> Evaluator:
-    """An evaluator that knows the result of the unchanged policy: calibration ran it from the same starts."""
-    real = calibration[calibration["world"] == REAL]
-    digest = behavior_digest(cloned)
-
-    def run(policy: FineTunedPolicy) -> Mapping[str, float]:
-        if real.empty or behavior_digest(policy) != digest:
-            return evaluate(policy)
-        return {"success": float(real["success"].mean()), "steps": float(real["steps"].mean())}
-
-    return run
 
 
 def encode_starts(model: WorldModel, scenes: Arrays, task: str, repeats: int, seed: int) -> RSSMState:
