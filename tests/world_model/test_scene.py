@@ -104,6 +104,22 @@ def test_places_of_contact_are_found_where_hands_move_things():
     assert float(near.abs().max()) <= 1
 
 
+def test_hands_out_of_reach_move_nothing_whatever_the_network_makes_of_them():
+    frames = strokes(60, seed=1)
+    track = fresh_track()
+    objective = SceneObjective(track, frames, PAGE, seed=1)
+    assert objective.modules() is track
+    with torch.no_grad():
+        track.motion.forward = lambda x: torch.ones(*x.shape[:-1], 2 * JOINTS)  # all moves, by 1
+    rows = torch.arange(0, 480, 8)
+    for offset, share in ((0.0, 1.0), (0.3, 0.0), (-0.3, 0.0)):
+        hand = frames.arm[rows].clone()
+        hand[:, 0] += offset
+        known = frames.colors[rows], hand, hand, frames.action[rows]
+        after = track.move(frames.scene[rows] * 0, *known)
+        assert float((after[:, 0] > 0).float().mean()) == pytest.approx(share, abs=0.05), offset
+
+
 def presses(count: int, *, seed: int) -> SceneFrames:
     """Episodes of eight frames in which a hand presses the button by its height; LED flips half way down."""
     frames = strokes(count, seed=seed)

@@ -7,12 +7,15 @@ moves say where the thing is, because a hand is there::
 
     place_j(outset, scene) = [outset ; scene] W_j + b_j      least squares to the hand's position in frames
                                                              in which joint j moves
+
+Such frames also say how far from the place a hand may be and still move it: beyond that nothing is moved,
+whatever a network makes of a pose that it never saw a miss in.
 """
 
 from typing import Final
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 AXES: Final = 3
@@ -22,10 +25,15 @@ RIDGE: Final = 0.03
 """Strength of the penalty on weights of inputs of deviation 1."""
 LEAST_DEVIATION: Final = 0.05
 """Smallest deviation of an input that is divided by."""
+STRAY: Final = 0.005
+"""Share of the recorded contacts, at either end of each axis, that are no measure of how far hands reach."""
+MARGIN: Final = 0.04
+"""Metres by which they may reach farther: places are told worse where a table is new, and imagined hands, which
+nothing stops, run ahead of what they push."""
 
 
 class ContactPlaces(nn.Module):
-    """The place of contact of each joint, all at the origin until fitted.
+    """The place of contact of each joint, all at the origin until fitted, within anyone's reach.
 
     Args:
         joints: J, how many.
@@ -35,18 +43,24 @@ class ContactPlaces(nn.Module):
     weight: Tensor
     bias: Tensor
     reach: Tensor
+    nearest: Tensor
+    farthest: Tensor
 
     def __init__(self, joints: int, inputs: int) -> None:
         super().__init__()
         self.register_buffer("weight", torch.zeros(joints, inputs, AXES))
         self.register_buffer("bias", torch.zeros(joints, 1, AXES))
         self.register_buffer("reach", torch.ones(AXES))
+        self.register_buffer("nearest", torch.full((joints, AXES), -torch.inf))
+        self.register_buffer("farthest", torch.full((joints, AXES), torch.inf))
 
     def reset_(self) -> None:
-        """Put all places at the origin, one metre to a unit."""
+        """Put all places at the origin, one metre to a unit, and within reach of all hands."""
         self.weight.zero_()
         self.bias.zero_()
         self.reach.fill_(1)
+        self.nearest.fill_(-torch.inf)
+        self.farthest.fill_(torch.inf)
 
     def forward(self, known: Float[Tensor, "*B I"]) -> Float[Tensor, "*B J 3"]:
         """Normalised positions at which a hand moves each joint."""
@@ -69,6 +83,18 @@ class ContactPlaces(nn.Module):
         shown = [f(away / unit) for unit in UNITS for f in (torch.tanh, _bell)]
         return torch.cat([x.flatten(start_dim=-2) for x in shown], dim=-1)
 
+    def within(
+        self, position: Float[Tensor, "*B 3"], places: Float[Tensor, "*B J 3"]
+    ) -> Bool[Tensor, "*B J"]:
+        """Whether a hand is where hands were that moved each joint, along each axis.
+
+        Args:
+            position: Of the hand, normalised.
+            places: As ``forward`` gives them.
+        """
+        away = (position[..., None, :] - places) * self.reach
+        return ((away >= self.nearest) & (away <= self.farthest)).all(dim=-1)
+
     @staticmethod
     def nearness_dim(joints: int) -> int:
         """Width of what :meth:`nearness` gives for so many joints."""
@@ -78,7 +104,7 @@ class ContactPlaces(nn.Module):
     def fit_(
         self, joint: int, known: Float[Tensor, "n I"], position: Float[Tensor, "n 3"]
     ) -> Float[Tensor, "3"]:
-        """Find the place of one joint in frames in which it moves.
+        """Find the place of one joint in frames in which it moves, and how far from it hands are then.
 
         Args:
             joint: Its number.
@@ -95,7 +121,10 @@ class ContactPlaces(nn.Module):
         weight = torch.linalg.solve(squares, x.t() @ y / len(x)) / deviation[:, None]
         self.weight[joint].copy_(weight)
         self.bias[joint].copy_(middle - mean @ weight)
-        error: Tensor = (self(known)[:, joint] - position).abs().mean(dim=0) * self.reach
+        away = (position - self(known)[:, joint]) * self.reach
+        bounds = torch.quantile(away, away.new_tensor([STRAY, 1 - STRAY]), dim=0)
+        self.nearest[joint], self.farthest[joint] = bounds[0] - MARGIN, bounds[1] + MARGIN
+        error: Tensor = away.abs().mean(dim=0)
         return error
 
 

@@ -156,7 +156,8 @@ class SceneTrack(nn.Module):
             action: That is executed.
         """
         odds, step = self.change_raw(scene, outset, arm, moved, action)
-        joints = scene[..., :JOINTS] + step * (odds > 0)
+        at_hand = self.places.within(arm[..., POSITION], self.places(self.known(scene, outset)))
+        joints = scene[..., :JOINTS] + step * (at_hand & (odds > 0))
         joints = torch.clamp(joints, self.lowest, self.highest)
         lights, flips = scene[..., JOINTS:], self.flip_raw(scene, joints).sigmoid()
         return torch.cat((joints, lights + flips * (1 - 2 * lights)), dim=-1)
