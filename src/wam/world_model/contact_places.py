@@ -27,7 +27,7 @@ LEAST_DEVIATION: Final = 0.05
 """Smallest deviation of an input that is divided by."""
 STRAY: Final = 0.005
 """Share of the recorded contacts, at either end of each axis, that are no measure of how far hands reach."""
-MARGIN: Final = 0.04
+MARGIN: Final = 0.02
 """Metres by which they may reach farther: places are told worse where a table is new, and imagined hands,
 which nothing stops, run ahead of what they push."""
 
