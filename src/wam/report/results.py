@@ -44,8 +44,8 @@ CAPTIONS: Mapping[str, str] = {
 """Caption of each figure by its name; ``{checkpoints_on}`` names the starts that PPO was evaluated on."""
 IMAGINED_ALONE = (
     "While PPO runs: success that the judge sees in imagination, mean over tasks. PPO was not evaluated "
-    "in the simulator meanwhile (evaluation.checkpoints_on: none), so the curves do not show where "
-    "imagination misleads."
+    "in the simulator meanwhile (evaluation.checkpoints_on: none, or ppo.chosen_in: imagination), so the "
+    "curves do not show where imagination misleads."
 )
 """Caption of ``IMAGINED`` where there is nothing real beside it."""
 UNTOUCHED = "which neither training nor selection ever touched."
@@ -74,7 +74,7 @@ class Results:
         clips: Rollout clips by world model and file name.
         ancestry: Artefact, version and digest of what the page was made from.
         bootstrap_seed: Of the intervals of differences.
-        checkpoints_on: Starts on which PPO's checkpoints were chosen.
+        checkpoints_on: Starts on which PPO's checkpoints were chosen; none where no real ones were.
         clips_per_task: Clips shown per world model and task.
     """
 

@@ -19,6 +19,7 @@ from wam.report.diagnostics import diagnostics_html
 from wam.report.labels import policy_key
 from wam.report.plots import plot_curves, plot_imagined_beside_real, plot_open_loop, plot_success
 from wam.report.tables import success_markdown
+from wam.rl.config import PPOConfig
 
 LOSSES = {
     "image_loss": "image loss",
@@ -126,6 +127,7 @@ def render_report(
     config: ReportConfig,
     policy: DiffusionConfig,
     evaluation: EvaluationConfig,
+    ppo: PPOConfig,
     seed: int,
     lineage: Mapping[str, Any],
     rows: pd.DataFrame,
@@ -155,7 +157,7 @@ def render_report(
             clips=_present(files[count:]),
             ancestry=ancestry(lineage),
             bootstrap_seed=config.bootstrap_seed,
-            checkpoints_on=evaluation.checkpoints_on,
+            checkpoints_on="none" if ppo.chosen_in == "imagination" else evaluation.checkpoints_on,
             clips_per_task=config.videos_per_task,
         )
     )

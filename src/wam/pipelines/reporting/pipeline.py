@@ -74,6 +74,7 @@ def create_pipeline() -> Pipeline:
                     "params:report",
                     "params:policy",
                     "params:evaluation",
+                    "params:ppo",
                     "params:seed",
                     "lineage",
                     "success_rows",
