@@ -6,7 +6,6 @@ and random actions. They run from the same starts, so that a success rate can be
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
 from typing import Final, Self
 
 from kedro.pipeline import Pipeline
@@ -53,8 +52,12 @@ class Variant(str):
     def __new__(cls, name: str, own: Mapping[str, str], *, refined: bool) -> Self:
         """A name that carries its pages."""
         self = super().__new__(cls, name)
-        self.own, self.refined = MappingProxyType(dict(own)), refined
+        self.own, self.refined = dict(own), refined
         return self
+
+    def __getnewargs_ex__(self) -> tuple[tuple[str, Mapping[str, str]], dict[str, bool]]:
+        """It goes to other processes, as the name of the progress bars there."""
+        return (str(self), self.own), {"refined": self.refined}
 
 
 def is_world_model(condition: str) -> bool:
