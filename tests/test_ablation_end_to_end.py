@@ -27,7 +27,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, Any
     place = tmp_path_factory.mktemp("ablation")
     bootstrap_project(ROOT)
 
-    def run_one(*pipelines: str, tags: tuple[str, ...] = (), **params: Any) -> dict[str, Any]:
+    def run_one(
+        *pipelines: str, tags: tuple[str, ...] = (), companions: bool = False, **params: Any
+    ) -> dict[str, Any]:
         runtime_params = {
             "data_root": str(place),
             "mlflow_uri": f"sqlite:///{place / 'mlflow.db'}",
@@ -40,7 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, Any
                 pipeline_names=list(pipelines),
                 tags=tags,
                 only_missing_outputs=True,
-                runner=ConcurrentRunner(max_workers=2),
+                runner=ConcurrentRunner(max_workers=2, companions=companions),
             )
         return outputs
 
@@ -101,6 +103,23 @@ def test_it_is_killed_goes_on_and_takes_a_new_row(
     assert {name.split("/")[1] for name in grown.keys() - after.keys()} == {"new-s1"}
     assert len(calls) == 100 + STEPS
     assert pd.read_parquet(latest(place, "hours.parquet"))["row"].tolist() == ["wam", "diwa", "new"]
+
+
+def test_policies_of_few_demonstrations_are_refined_and_chosen_in_imagination(
+    run: Callable[..., dict[str, Any]],
+) -> None:
+    """As the command line does it, with processes beside the threads."""
+    place: Path = run.place  # type: ignore[attr-defined]
+    run("play", "ingest")
+    run("ablation", tags=("demos_5",), companions=True)
+    table = pd.read_parquet(latest(place, "differences.parquet"))
+    refined = table[(table["question"] == "refinement") & (table["row"] == "demos_5")]
+    assert set(refined["task"]) == {*TASK_NAMES, "mean"}
+    curves = pd.concat(
+        pd.read_parquet(file) for file in place.rglob("demos_5-s1/*/ppo_curves.parquet/*/*.parquet")
+    )
+    assert set(curves[curves["name"] == "acting_success"]["step"]) == {0, 1, 2}
+    assert "real_success" not in set(curves["name"])
 
 
 def latest(place: Path, name: str) -> Path:
