@@ -96,7 +96,7 @@ def test_places_of_contact_are_found_where_hands_move_things():
     assert [len(one) for one in moved] == [420, 0, 0, 0]
     places = ContactPlaces(JOINTS, MOMENTS + SCENE_DIM)
     known = torch.cat((frames.colors, frames.scene * 2 - 1), dim=-1)
-    error = places.fit_(0, known[moved[0]], frames.arm[moved[0], POSITION])
+    error = places.fit_(0, known[moved[0]], *(frames.arm[moved[0] + later, POSITION] for later in (0, 1)))
     assert float(error[0]) < 0.02
     assert torch.equal(places.weight[1:], torch.zeros_like(places.weight[1:])), "the others were not asked"
     near = places.nearness(frames.arm[:1, POSITION], places(known[:1]))
@@ -112,12 +112,22 @@ def test_hands_out_of_reach_move_nothing_whatever_the_network_makes_of_them():
     with torch.no_grad():
         track.motion.forward = lambda x: torch.ones(*x.shape[:-1], 2 * JOINTS)  # all moves, by 1
     rows = torch.arange(0, 480, 8)
-    for offset, share in ((0.0, 1.0), (0.3, 0.0), (-0.3, 0.0)):
+    beside, ahead = 0, 1  # of a stroke along y
+    for axis, offset, share in (
+        (beside, 0.0, 1.0),
+        (beside, 0.1, 0.0),
+        (beside, -0.1, 0.0),
+        (ahead, 0.12, 1.0),
+        (ahead, 0.4, 0.0),
+    ):
         hand = frames.arm[rows].clone()
-        hand[:, 0] += offset
+        hand[:, axis] += offset
         known = frames.colors[rows], hand, hand, frames.action[rows]
         after = track.move(frames.scene[rows] * 0, *known)
-        assert float((after[:, 0] > 0).float().mean()) == pytest.approx(share, abs=0.05), offset
+        assert float((after[:, 0] > 0).float().mean()) == pytest.approx(share, abs=0.05), (
+            axis,
+            offset,
+        )
 
 
 def presses(count: int, *, seed: int) -> SceneFrames:

@@ -27,9 +27,11 @@ LEAST_DEVIATION: Final = 0.05
 """Smallest deviation of an input that is divided by."""
 STRAY: Final = 0.005
 """Share of the recorded contacts, at either end of each axis, that are no measure of how far hands reach."""
-MARGIN: Final = 0.02
-"""Metres by which they may reach farther: places are told worse where a table is new, and imagined hands,
-which nothing stops, run ahead of what they push."""
+ACROSS: Final = 0.03
+"""Metres by which they may reach farther: places are told worse where a table is new."""
+ALONG: Final = 0.15
+"""The same on the axis along which hands move when they move the joint: an imagined hand, which nothing
+stops, runs ahead of what it pushes, and that must catch up."""
 
 
 class ContactPlaces(nn.Module):
@@ -102,7 +104,11 @@ class ContactPlaces(nn.Module):
 
     @torch.no_grad()
     def fit_(
-        self, joint: int, known: Float[Tensor, "n I"], position: Float[Tensor, "n 3"]
+        self,
+        joint: int,
+        known: Float[Tensor, "n I"],
+        position: Float[Tensor, "n 3"],
+        following: Float[Tensor, "n 3"],
     ) -> Float[Tensor, "3"]:
         """Find the place of one joint in frames in which it moves, and how far from it hands are then.
 
@@ -110,6 +116,7 @@ class ContactPlaces(nn.Module):
             joint: Its number.
             known: What is known of each frame.
             position: Of the hand in it, normalised.
+            following: Of the hand in the next frame.
 
         Returns:
             Mean error along each axis, m.
@@ -123,7 +130,9 @@ class ContactPlaces(nn.Module):
         self.bias[joint].copy_(middle - mean @ weight)
         away = (position - self(known)[:, joint]) * self.reach
         bounds = torch.quantile(away, away.new_tensor([STRAY, 1 - STRAY]), dim=0)
-        self.nearest[joint], self.farthest[joint] = bounds[0] - MARGIN, bounds[1] + MARGIN
+        margin = torch.full_like(self.reach, ACROSS)
+        margin[((following - position) * self.reach).abs().mean(dim=0).argmax()] = ALONG
+        self.nearest[joint], self.farthest[joint] = bounds[0] - margin, bounds[1] + margin
         error: Tensor = away.abs().mean(dim=0)
         return error
 

@@ -163,7 +163,8 @@ class SceneObjective(Stateless):
             draws = min(MOST_CONTACTS, DRAWS_EACH * len(moved))
             rows = generator.permutation(np.tile(moved.cpu().numpy(), DRAWS_EACH))[:draws]
             known = self._track.known(self._frames.scene[rows], self._outset(rows, generator))
-            self._track.places.fit_(joint, known, self._frames.arm[rows][:, POSITION])
+            hand = self._frames.arm[:, POSITION]
+            self._track.places.fit_(joint, known, hand[rows], hand[rows + 1])
 
     def _reading_loss(self, rows: Tensor, outset: Tensor) -> Tensor:
         raw = self._track.read_raw(self._frames.colors[rows], outset, self._frames.arm[rows])
