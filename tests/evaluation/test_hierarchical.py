@@ -11,6 +11,7 @@ from wam.evaluation.hierarchical import (
     estimates,
     finding,
     hierarchical_interval,
+    of_these_trainings,
     outcomes,
     seed_stretch,
     student_quantile,
@@ -91,6 +92,16 @@ def test_seeds_that_disagree_widen_what_starts_alone_would_show() -> None:
     narrow, wide = (hierarchical_interval(v, seed=0) for v in (agreeing, disagreeing))
     assert narrow.value == wide.value == 0.5
     assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
+
+
+def test_of_these_trainings_seeds_that_disagree_widen_nothing() -> None:
+    """Where each start gains as much on the mean nothing is left to chance; of new seeds everything is."""
+    values = [np.stack([np.ones(29), np.zeros(29), np.ones(29)])]
+    assert of_these_trainings(values, seed=0) == pytest.approx((2 / 3, 2 / 3))
+    assert hierarchical_interval(values, seed=0).low < 0
+    mixed = [np.repeat([[0.0, 1.0]], 29, axis=0).reshape(2, 29)]
+    alone = [task.mean(axis=0)[None] for task in mixed]
+    assert of_these_trainings(mixed, seed=0) == pytest.approx(slowly(alone, 4000), abs=0.03)
 
 
 @pytest.mark.parametrize("seed_deviation", [0.0, 0.2])

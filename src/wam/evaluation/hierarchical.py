@@ -251,6 +251,24 @@ def estimates(
     return found | {MEAN_ROW: hierarchical_interval(list(values.values()), seed=seed, signed=signed)}
 
 
+def of_these_trainings(
+    values: Sequence[NDArray[np.floating]], *, seed: int, confidence: float = CONFIDENCE, draws: int = DRAWS
+) -> tuple[float, float]:
+    """Bounds of the mean over tasks where the trainings are those that there are, and starts alone are drawn.
+
+    What it says holds for these trained models; of others with the same settings :func:`estimates` speaks. A
+    start is drawn with what all trainings did from it.
+
+    Args:
+        values: As for ``hierarchical_interval``.
+        seed: Of the draws.
+        confidence: Coverage, in (0, 1).
+        draws: Number of draws.
+    """
+    means = [task.mean(axis=0, keepdims=True) for task in values]
+    return bootstrap_bounds(means, seed=seed, confidence=confidence, draws=draws)
+
+
 def finding(difference: Estimate) -> str:
     """What a difference shows, in the words of the report."""
     if not difference.differs:

@@ -22,6 +22,11 @@ READING = (
     "true difference that such an interval would have shown in four of five cases. Rows with one seed "
     "speak of that one training alone. All rows share one data set, so its own variation is in no interval."
 )
+TRAINED = "of these trainings"
+TRAINED_NOTE = (
+    "Intervals of these trainings draw starts alone: did PPO improve these policies? The others draw seeds "
+    "as well: would it improve those of another training?"
+)
 BY_TASK = (
     "Differences by task, not corrected for looking at eight: among eight tasks without any difference, one "
     "interval or more excludes 0 in a third of all cases."
@@ -96,6 +101,7 @@ def ablation_markdown(ablation: Ablation) -> str:
         parts += [f"## {asked.asks}\n", _markdown(question_table(ablation, asked))]
     if REFINED_QUESTION in set(ablation.differences["question"]):
         parts += ["## Does PPO improve on cloning?\n", _markdown(refinement_table(ablation))]
+        parts += [_markdown(refinement_by_task(ablation)), TRAINED_NOTE + "\n"]
     return "\n".join([*parts, READING, ""])
 
 
@@ -125,10 +131,30 @@ def question_table(ablation: Ablation, asked: Asked) -> pd.DataFrame:
 def refinement_table(ablation: Ablation) -> pd.DataFrame:
     """Refined policies against cloned ones, one line a row."""
     found = _by_row(_means(ablation.differences, REFINED_QUESTION))
+    lines = []
+    for key in found:
+        cells = _difference_cells(found, key, is_baseline=False)
+        lines.append({"row": key[0], **cells, TRAINED: _trained_text(found[key])})
+    return pd.DataFrame(lines)
+
+
+def refinement_by_task(ablation: Ablation) -> pd.DataFrame:
+    """Refined policies against cloned ones, one line a row and task."""
+    mine = ablation.differences[ablation.differences["question"] == REFINED_QUESTION]
     lines = [
-        {"row": row, **_difference_cells(found, (row, policy), is_baseline=False)} for row, policy in found
+        {
+            "row": line["row"],
+            "task": task_title(line["task"]),
+            "difference [95 % interval]": _interval_text(line["difference"], line["low"], line["high"]),
+            TRAINED: _trained_text(line),
+        }
+        for line in _lines(mine[mine["task"] != MEAN_ROW])
     ]
     return pd.DataFrame(lines)
+
+
+def _trained_text(line: Mapping[str, Any]) -> str:
+    return f"{signed_points(line['trained_low'])} to {signed_points(line['trained_high'])}"
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
@@ -146,8 +172,11 @@ def _means(differences: pd.DataFrame, question: str) -> pd.DataFrame:
 
 def _by_row(table: pd.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
     """Lines of a table by row and policy."""
-    lines = [{str(name): value for name, value in line.items()} for line in table.to_dict("records")]
-    return {(line["row"], line["policy"]): line for line in lines}
+    return {(line["row"], line["policy"]): line for line in _lines(table)}
+
+
+def _lines(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in line.items()} for line in table.to_dict("records")]
 
 
 def _rate_cells(line: Mapping[str, Any]) -> dict[str, str]:
@@ -219,10 +248,10 @@ def _interval_text(difference: float, low: float, high: float) -> str:
 
 
 def _refinement(ablation: Ablation) -> list[Section]:
-    mine = ablation.differences[ablation.differences["question"] == REFINED_QUESTION]
-    if not len(mine):
+    if REFINED_QUESTION not in set(ablation.differences["question"]):
         return []
-    parts = [plain_html(refinement_table(ablation)), details("By task", plain_html(task_table(mine)))]
+    by_task = details("By task", plain_html(refinement_by_task(ablation)))
+    parts = [plain_html(refinement_table(ablation)), by_task, note(TRAINED_NOTE)]
     return [Section("Does PPO improve on cloning?", parts)]
 
 

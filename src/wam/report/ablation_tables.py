@@ -4,7 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from wam.evaluation.hierarchical import Estimate, differences_by_task, estimates, finding, outcomes
+from wam.evaluation.hierarchical import (
+    Estimate,
+    differences_by_task,
+    estimates,
+    finding,
+    of_these_trainings,
+    outcomes,
+)
+from wam.evaluation.success import MEAN_ROW
 
 RATE_COLUMNS = ["row", "policy", "task", "rate", "low", "high", "seeds", "starts"]
 DIFFERENCE_COLUMNS = [
@@ -16,6 +24,8 @@ DIFFERENCE_COLUMNS = [
     "difference",
     "low",
     "high",
+    "trained_low",
+    "trained_high",
     "smallest_seen",
     "seeds",
     "starts",
@@ -60,7 +70,8 @@ def compare(
         seed: Of the bootstrap.
 
     Returns:
-        Columns ``DIFFERENCE_COLUMNS``; differences and bounds in [-1, 1].
+        Columns ``DIFFERENCE_COLUMNS``; differences and bounds in [-1, 1]. Low and high are of the settings;
+        trained_low and trained_high of these trainings, of which starts alone are drawn.
     """
     parts = dict(iter(rows.groupby(["row", "policy"], sort=False)))
     lines: list[tuple[object, ...]] = []
@@ -81,10 +92,15 @@ def compare(
 def _lines(
     labels: tuple[str, str, str, str], pair: tuple[pd.DataFrame, pd.DataFrame], seed: int
 ) -> list[tuple[object, ...]]:
-    found = estimates(differences_by_task(*pair), seed=seed)
-    return [(*labels, task, *_figures(one)) for task, one in found.items()]
+    values = differences_by_task(*pair)
+    found = estimates(values, seed=seed)
+    alone = {task: [array] for task, array in values.items()} | {MEAN_ROW: list(values.values())}
+    return [
+        (*labels, task, *_figures(one, of_these_trainings(alone[task], seed=seed)))
+        for task, one in found.items()
+    ]
 
 
-def _figures(one: Estimate) -> tuple[object, ...]:
+def _figures(one: Estimate, trained: tuple[float, float]) -> tuple[object, ...]:
     low, high = max(-1.0, one.low), min(1.0, one.high)  # no difference of shares lies beyond
-    return one.value, low, high, one.smallest_seen, one.seeds, one.starts, finding(one)
+    return one.value, low, high, *trained, one.smallest_seen, one.seeds, one.starts, finding(one)
