@@ -1,5 +1,6 @@
 """The table of an ablation, its cells, and what their results become."""
 
+import copy
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from wam.hooks.ablation import AblationHooks, WrongTableError
 from wam.pipelines.ablation.nodes import compare_rows, hours_of_rows, render_ablation
 from wam.pipelines.ablation.pipeline import TAG, create_pipeline
 from wam.pipelines.ablation.table import AblationTable, cell_pages, cells_of_table
+from wam.pipelines.grid import Variant
 from wam.pipelines.page_checks import check_cell
 from wam.tasks.table import TASK_NAMES
 
@@ -51,6 +53,12 @@ def test_a_cell_reads_what_its_row_changes_and_nothing_else() -> None:
     assert pages["wide-s1"]["row"]["world_model"] == {"rssm": {"deter": 8, "hidden": 4}}
     assert pages["light-s2"]["row"]["action_coef"] == 1.0
     assert PARAMETERS["policy"]["hidden"] == 16
+
+
+def test_a_cell_travels_to_other_processes_whole() -> None:
+    cell = Variant("wide-s1", {"params:policy": "params:ablation_cells.wide-s1.policy"}, refined=True)
+    there = copy.deepcopy(cell)  # goes by what pickle goes by
+    assert (there, there.own, there.refined) == (cell, cell.own, True)
 
 
 def test_the_first_seeds_of_all_rows_come_first() -> None:

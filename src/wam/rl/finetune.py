@@ -42,9 +42,8 @@ class FinetuneResult:
         history: One row per number of finished iterations, from 0: iteration; imagined_success, policy_loss,
             value_loss, bc_loss, approx_kl, clip_fraction, epochs (absent at 0); real_success, or
             acting_success where the policy is chosen in imagination, and the evaluator's other values (where
-            evaluated). In the simulator simulated_success in place of
-            imagined_success, first_success (of each environment's first episode) and real_steps, the control
-            steps that all practice took so far.
+            evaluated). In the simulator simulated_success in place of imagined_success, first_success (of
+            each environment's first episode) and real_steps, the control steps that all practice took so far.
     """
 
     last: FineTunedPolicy

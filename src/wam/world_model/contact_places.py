@@ -81,7 +81,7 @@ class ContactPlaces(nn.Module):
         Returns:
             ``N = nearness_dim(J)`` values: tanh and Gaussian of the distance in each of ``UNITS``.
         """
-        away = (position[..., None, :] - places) * self.reach
+        away = self._away(position, places)
         shown = [f(away / unit) for unit in UNITS for f in (torch.tanh, _bell)]
         return torch.cat([x.flatten(start_dim=-2) for x in shown], dim=-1)
 
@@ -94,8 +94,13 @@ class ContactPlaces(nn.Module):
             position: Of the hand, normalised.
             places: As ``forward`` gives them.
         """
-        away = (position[..., None, :] - places) * self.reach
+        away = self._away(position, places)
         return ((away >= self.nearest) & (away <= self.farthest)).all(dim=-1)
+
+    def _away(self, position: Float[Tensor, "*B 3"], places: Float[Tensor, "*B J 3"]) -> Tensor:
+        """From each place to the hand, m, ``(*B, J, 3)``."""
+        away: Tensor = (position[..., None, :] - places) * self.reach
+        return away
 
     @staticmethod
     def nearness_dim(joints: int) -> int:
