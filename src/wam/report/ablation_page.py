@@ -251,7 +251,7 @@ def _refinement(ablation: Ablation) -> list[Section]:
     if REFINED_QUESTION not in set(ablation.differences["question"]):
         return []
     by_task = details("By task", plain_html(refinement_by_task(ablation)))
-    parts = [plain_html(refinement_table(ablation)), by_task, note(TRAINED_NOTE)]
+    parts = [plain_html(refinement_table(ablation)), by_task, note(TRAINED_NOTE), note(BY_TASK)]
     return [Section("Does PPO improve on cloning?", parts)]
 
 
