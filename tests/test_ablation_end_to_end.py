@@ -104,6 +104,12 @@ def test_it_is_killed_goes_on_and_takes_a_new_row(
     assert len(calls) == 100 + STEPS
     assert pd.read_parquet(latest(place, "hours.parquet"))["row"].tolist() == ["wam", "diwa", "new"]
 
+    run("ablation", tags=("wam_features",), ablation=more)
+    assert len(calls) == 100 + STEPS  # it has the world model of another row
+    table = pd.read_parquet(latest(place, "differences.parquet"))
+    assert set(table[table["question"] == "sight"]["row"]) == {"wam_features"}
+    assert versions(place)["06_models/wam-s1/world_model"] == after["06_models/wam-s1/world_model"]
+
 
 def test_policies_of_few_demonstrations_are_refined_and_chosen_in_imagination(
     run: Callable[..., dict[str, Any]],

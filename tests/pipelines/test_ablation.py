@@ -72,6 +72,11 @@ def test_the_first_seeds_of_all_rows_come_first() -> None:
         ({"of": "wam", "seeds": ["s1"], "changes": {"play": {}}}, "play"),
         ({"of": "wam", "seeds": []}, "seeds"),
         ({"of": "wam", "seeds": ["s1"], "sed": 3}, "sed"),
+        ({"seeds": ["s1"]}, "either `of` or `models_of`"),
+        ({"of": "wam", "models_of": "wam", "seeds": ["s1"]}, "either `of` or `models_of`"),
+        ({"models_of": "odd", "seeds": ["s1"]}, r"models_of names odd; known: diwa, wam"),
+        ({"models_of": "wam", "seeds": ["s1"], "action_coef": 1.0}, "cannot change action_coef"),
+        ({"models_of": "wam", "seeds": ["s1"], "changes": {"features": {}}}, "cannot change features"),
     ],
 )
 def test_a_wrong_row_is_named(row: dict[str, Any], named: str) -> None:
@@ -102,6 +107,32 @@ def test_each_cell_has_the_stages_nodes_under_its_own_name() -> None:
     assert {"params:policy", "params:ablation_cells.wam-s2.seed"} <= set(other.inputs)
     verdict = pipeline.filter(tags=["verdict"]).nodes
     assert {node.namespace.split("-")[0] for node in verdict if node.namespace} == {"wam", "diwa"}
+
+
+def test_a_row_can_take_the_world_models_of_another() -> None:
+    blind = {"models_of": "wam", "seeds": ["s2"], "changes": {"policy": {"hidden": 32}}}
+    table = table_of(blind=blind)
+    pages = cell_pages(table, PARAMETERS)
+    assert pages["blind-s2"]["row"] == pages["wam-s2"]["row"]
+    pipeline = create_pipeline(table, pages)
+    alone = pipeline.filter(tags=["blind"])
+    made = {node.name for node in alone.nodes if (node.namespace or "").startswith("wam")}
+    names = ("train_world_model", "measure_open_loop", "featurize_experts")
+    assert made == {f"wam-s2.{name}" for name in names}
+    own = {node.short_name for node in alone.nodes if (node.namespace or "").startswith("blind")}
+    assert {"clone_policy", "evaluate_cloned"} <= own
+    assert not {"train_world_model", "featurize_experts"} & own
+    cloning = next(node for node in alone.nodes if node.name == "blind-s2.open_drawer.clone_policy")
+    assert {"wam-s2.world_model", "wam-s2.expert_features"} <= set(cloning.inputs)
+    page = next(node for node in alone.nodes if node.short_name == "compare_rows")
+    assert "wam-s2.world_model_curves" in page.inputs
+    assert not [name for name in pipeline.datasets() if name.startswith("blind-s2.world_model")]
+
+
+def test_a_seed_that_the_other_row_lacks_is_named() -> None:
+    late = {"of": "wam", "seeds": ["s1"]}
+    with pytest.raises(ValidationError, match=r"rows.blind.seeds names s2; known: s1"):
+        table_of(late=late, blind={"models_of": "late", "seeds": ["s1", "s2"]})
 
 
 def test_only_the_cells_of_a_run_can_stop_it() -> None:

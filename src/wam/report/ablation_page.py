@@ -158,12 +158,8 @@ def _trained_text(line: Mapping[str, Any]) -> str:
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
-    """``of wam; action_coef 10``: what a row starts from, and what it changes."""
-    parts = [f"of {settings['of']}"]
-    parts += [
-        f"{name.removeprefix('world_model.')} {value}" for name, value in settings.items() if name != "of"
-    ]
-    return "; ".join(parts)
+    """``of wam; action_coef 10``: where a row starts, and what it changes."""
+    return "; ".join(f"{name.removeprefix('world_model.')} {value}" for name, value in settings.items())
 
 
 def _means(differences: pd.DataFrame, question: str) -> pd.DataFrame:

@@ -32,7 +32,7 @@ def compare_rows(
     quality = [
         _quality(figures, curve).assign(row=cell.row, seed=table.seeds[cell.seed])
         for cell, figures, curve in zip(cells, metrics, curves, strict=True)
-        if figures is not None and curve is not None
+        if figures is not None and curve is not None and table.rows[cell.row].models_of is None
     ]
     hours = hours_of_rows(lineage, {cell.name: cell.row for cell in cells})
     for row, spent in zip(hours["row"], hours["hours"], strict=True):
@@ -106,7 +106,7 @@ def render_ablation(
             "seed": ", ".join(str(seed) for seed in seeds),
             "hours": f"{hours['hours'].sum():.1f} (sum over nodes)",
         },
-        settings={name: {"of": row.of, **row.settings()} for name, row in table.rows.items()},
+        settings={name: row.settings() for name, row in table.rows.items()},
         questions=[
             Asked(name, question.asks, question.baseline, question.rows)
             for name, question in table.questions.items()

@@ -25,6 +25,8 @@ OTHER_PAGES: Final = (
     "ppo",
 )
 """Pages that a row may change besides. Data, starts and evaluation are the same for all rows."""
+SHARED_PAGES: Final = (*MODEL_PAGES, "features")
+"""Pages that say how world models and features are made: a row that takes another's cannot change them."""
 PLAIN_NAME: Final = re.compile(r"[a-z0-9_]+")
 
 
@@ -32,8 +34,10 @@ PLAIN_NAME: Final = re.compile(r"[a-z0-9_]+")
 class AblationRow:
     """One row: all in which it differs from a world model of the grid."""
 
-    of: str
-    """Row of ``parameters_world_models.yml`` that it starts from."""
+    of: str | None = None
+    """Row of ``parameters_world_models.yml`` that it starts from; or"""
+    models_of: str | None = None
+    """row of this table whose world models and features it takes, seed by seed, instead of making its own."""
     seeds: tuple[str, ...] = Field(min_length=1)
     """Names of the seeds that it is trained with."""
     action_coef: float | None = Field(default=None, ge=0)
@@ -43,10 +47,25 @@ class AblationRow:
     changes: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Settings by page, nested as there."""
 
+    @model_validator(mode="after")
+    def _starts_somewhere(self) -> "AblationRow":
+        if (self.of is None) == (self.models_of is None):
+            raise ValueError("a row needs either `of` or `models_of`")
+        if self.models_of is not None:
+            changed = [page for page in SHARED_PAGES if page in self.changes]
+            changed += [] if self.action_coef is None else ["action_coef"]
+            if changed:
+                raise ValueError(
+                    f"a row that takes the world models of {self.models_of} cannot change "
+                    f"{', '.join(changed)}; start it from a world model with `of`"
+                )
+        return self
+
     def settings(self) -> dict[str, Any]:
-        """The settings in which it differs by dotted name, for a reader."""
+        """What it starts from, and the settings in which it differs by dotted name, for a reader."""
+        start = {"of": self.of} if self.models_of is None else {"models_of": self.models_of}
         own: dict[str, Any] = {} if self.action_coef is None else {"action_coef": self.action_coef}
-        return own | dict(dotted(self.changes))
+        return start | own | dict(dotted(self.changes))
 
 
 @config
@@ -84,6 +103,10 @@ class AblationTable:
         for name, row in self.rows.items():
             _refuse_unknown(f"rows.{name}.seeds", row.seeds, self.seeds)
             _refuse_unknown(f"rows.{name}.changes", row.changes, (*MODEL_PAGES, *OTHER_PAGES))
+            if row.models_of is not None:
+                makers = {maker: made.seeds for maker, made in self.rows.items() if made.of is not None}
+                _refuse_unknown(f"rows.{name}.models_of", (row.models_of,), makers)
+                _refuse_unknown(f"rows.{name}.seeds", row.seeds, makers[row.models_of])
         for name, question in self.questions.items():
             _refuse_unknown(f"questions.{name}", (question.baseline, *question.rows), self.rows)
         return self
@@ -111,6 +134,11 @@ class AblationCell:
         return f"{self.row}-{self.seed}"
 
 
+def maker_of(table: AblationTable, cell: AblationCell) -> AblationCell:
+    """The cell whose world model and features a cell uses: itself, unless its row takes another's."""
+    return AblationCell(table.rows[cell.row].models_of or cell.row, cell.seed)
+
+
 def cells_of_table(table: AblationTable) -> list[AblationCell]:
     """Every row with each of its seeds, the first seeds of all rows first."""
     seeds = list(table.seeds)
@@ -130,17 +158,23 @@ def cell_pages(table: AblationTable, parameters: Mapping[str, Any]) -> dict[str,
     """
     pages: dict[str, dict[str, Any]] = {}
     for cell in cells_of_table(table):
-        row = table.rows[cell.row]
-        _refuse_unknown(f"rows.{cell.row}.of", (row.of,), parameters["world_models"])
-        own: dict[str, Any] = {} if row.action_coef is None else {"action_coef": row.action_coef}
-        own |= {page: row.changes[page] for page in MODEL_PAGES if page in row.changes}
+        maker, row = maker_of(table, cell).row, table.rows[cell.row]
         changed = {page: row.changes[page] for page in OTHER_PAGES if page in row.changes}
         pages[cell.name] = {
             "seed": table.seeds[cell.seed],
-            "row": merged(parameters["world_models"][row.of], own),
+            "row": _model_row(maker, table.rows[maker], parameters["world_models"]),
             **{page: merged(parameters[page], values) for page, values in changed.items()},
         }
     return pages
+
+
+def _model_row(name: str, row: AblationRow, world_models: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of the table of world models that a row of this table stands for."""
+    assert row.of is not None, "who makes world models starts from one"
+    _refuse_unknown(f"rows.{name}.of", (row.of,), world_models)
+    own: dict[str, Any] = {} if row.action_coef is None else {"action_coef": row.action_coef}
+    own |= {page: row.changes[page] for page in MODEL_PAGES if page in row.changes}
+    return merged(world_models[row.of], own)
 
 
 def _refuse_unknown(place: str, names: Any, known: Any) -> None:
