@@ -52,7 +52,7 @@ class AblationRow:
         if (self.of is None) == (self.models_of is None):
             raise ValueError("a row needs either `of` or `models_of`")
         if self.models_of is not None:
-            changed = [page for page in SHARED_PAGES if page in self.changes]
+            changed: list[str] = [page for page in SHARED_PAGES if page in self.changes]
             changed += [] if self.action_coef is None else ["action_coef"]
             if changed:
                 raise ValueError(
