@@ -115,6 +115,12 @@ def test_doubt_needs_the_whole_interval(low: float, high: float, doubted: bool) 
     assert (doubt((low + high) / 2, low, high, 0.15) is not None) == doubted
 
 
+def test_doubt_says_which_way_imagination_is_wrong() -> None:
+    assert "cannot be trusted" in str(doubt(0.5, 0.3, 0.7, 0.15))
+    assert "30 points less success" in str(doubt(-0.3, -0.5, -0.2, 0.15))
+    assert "may succeed" in str(doubt(-0.3, -0.5, -0.2, 0.15))
+
+
 def test_curves_rise_with_the_steps_of_the_solved() -> None:
     rows = rows_of([True, False], [True, False], steps=6)
     rows.loc[rows["world"] == REAL, "steps"] = [3, 12]

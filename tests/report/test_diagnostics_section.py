@@ -149,12 +149,19 @@ def test_any_part_may_be_absent(diagnoses: Diagnoses, part: str) -> None:
     assert "What stands in the way" in diagnostics_html(rest, success(), max_gap=0.15, seed=0)
 
 
-@pytest.mark.parametrize(("imagined", "words"), [(0.9, "cannot be trusted"), (0.4, "calibrated well enough")])
-def test_the_verdict_follows_the_gap(imagined: float, words: str) -> None:
-    summary = summarise(calibration_table(episodes(imagined, 0.3)), max_gap=0.15, seed=0)
+@pytest.mark.parametrize(
+    ("imagined", "real", "words"),
+    [
+        (0.9, 0.3, "cannot be trusted: it flatters"),
+        (0.3, 0.9, "too strict. PPO may gain"),
+        (0.4, 0.3, "calibrated well enough"),
+    ],
+)
+def test_the_verdict_follows_the_gap(imagined: float, real: float, words: str) -> None:
+    summary = summarise(calibration_table(episodes(imagined, real)), max_gap=0.15, seed=0)
     text = verdict("wam", summary)
     assert words in text
-    assert f"lies {100 * (imagined - 0.3):.0f} points" in text
+    assert f"lies {100 * abs(imagined - real):.0f} points" in text
     assert "limit 15" in text
 
 

@@ -223,9 +223,10 @@ def doubt(gap: float, low: float, high: float, max_gap: float) -> str | None:
     """
     if low <= max_gap and high >= -max_gap:
         return None
-    direction = "more" if gap > 0 else "less"
+    direction, means = (
+        ("more", "PPO in it cannot be trusted") if gap > 0 else ("less", "what fails in it may succeed")
+    )
     return (
         f"imagination promises {100 * abs(gap):.0f} points {direction} success than the simulator keeps "
-        f"(95 % interval {100 * low:+.0f} to {100 * high:+.0f}, limit {100 * max_gap:.0f}): PPO in it cannot "
-        "be trusted"
+        f"(95 % interval {100 * low:+.0f} to {100 * high:+.0f}, limit {100 * max_gap:.0f}): {means}"
     )
