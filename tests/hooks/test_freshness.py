@@ -13,7 +13,8 @@ from kedro.runner import SequentialRunner
 from pluggy import PluginManager
 
 from wam.contracts import config
-from wam.hooks.freshness import FreshnessHooks
+from wam.datasets import ArtefactDataset
+from wam.hooks.freshness import FreshnessHooks, left_behind
 from wam.hooks.provenance import ProvenanceHooks
 from wam.hooks.run_environment import MissingInputsError, OutputInTheWayError, RunEnvironmentHooks
 from wam.settings import HOOKS
@@ -201,3 +202,35 @@ def test_records_say_how_long_it_took(run: Callable[..., list[str]], tmp_path: P
     record = (tmp_path / "table/v1/record.json").read_text()
     assert '"seconds": 0.' in record
     assert '"node": "train_model"' in record
+
+
+def test_results_of_a_model_that_is_no_more_are_left_out_of_the_page(tmp_path: Path) -> None:
+    def entry(name: str, *, optional: bool = False) -> dict[str, Any]:
+        place = {"filepath": str(tmp_path / name), "versioned": True, "optional": optional}
+        return {"type": "wam.datasets.JsonDataset", **place}
+
+    entries = {"model": entry("model"), **{name: entry(name, optional=True) for name in ("old", "new")}}
+    page = Pipeline([Node(lambda *_: None, ["old", "new"], "page", name="page")], tags=["ablation"])
+
+    def save(version: str, name: str, values: dict[str, Any]) -> None:
+        catalog = DataCatalog.from_config(entries, save_version=version)
+        model = catalog["model"]
+        assert isinstance(model, ArtefactDataset)
+        result = catalog[name]
+        assert isinstance(result, ArtefactDataset)
+        if name != "model":
+            result.set_origin({"ancestors": {"model": {"digest": model.record()["digest"]}}})
+        result.save(values)
+
+    def kept(again: set[str]) -> list[str]:
+        catalog = DataCatalog.from_config(entries)
+        behind = {name for name, _ in left_behind(page, catalog, again)}
+        return [name for name in ("old", "new") if name not in behind]
+
+    save("v0", "model", {"width": 1})
+    save("v1", "old", {"score": 1})
+    assert kept(set()) == ["old", "new"]  # nothing of the other is there yet: nothing to leave out
+    save("v2", "model", {"width": 2})
+    save("v3", "new", {"score": 2})
+    assert kept(set()) == ["new"]
+    assert kept({"model"}) == []

@@ -129,6 +129,19 @@ def test_a_row_can_take_the_world_models_of_another() -> None:
     assert not [name for name in pipeline.datasets() if name.startswith("blind-s2.world_model")]
 
 
+def test_what_refined_rows_share_runs_under_the_name_of_each() -> None:
+    rows = {name: {"of": "wam", "seeds": ["s1", "s2"], "ppo": True} for name in ("first", "second")}
+    table = table_of(**rows, taker={"models_of": "diwa", "seeds": ["s2"], "ppo": True})
+    pipeline = create_pipeline(table, cell_pages(table, PARAMETERS))
+    for tag in ("first", "second", "second-s2", "s2", "taker"):
+        names = {node.short_name for node in pipeline.filter(tags=[tag]).nodes}
+        assert {"label_experts", "record_near_misses", "render_imagination_starts"} <= names
+    made = {node.name for node in pipeline.nodes if node.short_name == "featurize_play"}
+    assert "diwa-s2.featurize_play" in made  # for the taker; diwa itself is not refined
+    assert not {"taker-s2.featurize_play", "diwa-s1.featurize_play"} & made
+    assert "diwa-s2.featurize_play" not in {node.name for node in pipeline.filter(tags=["diwa"]).nodes}
+
+
 def test_a_seed_that_the_other_row_lacks_is_named() -> None:
     late = {"of": "wam", "seeds": ["s1"]}
     with pytest.raises(ValidationError, match=r"rows.blind.seeds names s2; known: s1"):

@@ -152,7 +152,7 @@ def test_any_part_may_be_absent(diagnoses: Diagnoses, part: str) -> None:
 @pytest.mark.parametrize(
     ("imagined", "real", "words"),
     [
-        (0.9, 0.3, "cannot be trusted: it flatters"),
+        (0.9, 0.3, "cannot be trusted"),
         (0.3, 0.9, "too strict. PPO may gain"),
         (0.4, 0.3, "calibrated well enough"),
     ],

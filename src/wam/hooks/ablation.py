@@ -17,7 +17,8 @@ from wam.contracts import config_from_dict
 from wam.hooks.refusal import RunRefusedError
 from wam.pipelines import ablation
 from wam.pipelines.ablation.pipeline import PAGES
-from wam.pipelines.ablation.table import AblationTable, cell_pages, cells_of_table
+from wam.pipelines.ablation.table import AblationTable, cell_pages, cells_of_table, maker_of
+from wam.pipelines.grid import cell_of
 from wam.pipelines.page_checks import cell_world_model, check_cell
 from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
 
@@ -52,7 +53,9 @@ class AblationHooks:
         context.config_loader["parameters"] = {**parameters, PAGES: pages}
         pipelines["ablation"] = ablation.create_pipeline(table, pages)
         self._checks = {
-            cell.name: partial(check_cell, cell.name, cells[cell.name], refined=table.rows[cell.row].ppo)
+            cell.name: partial(
+                check_cell, maker_of(table, cell).name, cells[cell.name], refined=table.rows[cell.row].ppo
+            )
             for cell in cells_of_table(table)
         }
 
@@ -63,8 +66,8 @@ class AblationHooks:
         Raises:
             WrongTableError: Naming the cell and the settings that do not fit together.
         """
-        namespaces = {(node.namespace or "").split(".")[0] for node in pipeline.nodes}
-        for name in sorted(namespaces & self._checks.keys()):
+        cells = {cell[0] for node in pipeline.nodes if (cell := cell_of(node.namespace))}
+        for name in sorted(cells & self._checks.keys()):
             try:
                 self._checks[name]()
             except ValueError as error:

@@ -6,10 +6,12 @@ missing, with all that is made from it, unless the run is the same trial.
 In the ablation more does. Kedro skips every node whose outputs exist. After a row's settings were changed, or
 the episodes packed anew, old results would pass for new ones, and the page would not be made again for a new
 row. So an output counts as missing if its record shows other parameters or inputs, or if something it reads
-will be made again.
+will be made again. Results of rows that are no part of the run, and descend from what is no longer there or
+will be made again, are left out of the page.
 """
 
 import logging
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
@@ -48,6 +50,35 @@ class FreshnessHooks:
                     dataset = catalog.get(name)
                     if isinstance(dataset, ArtefactDataset):
                         dataset.disregard()
+        for name, dataset in left_behind(pipeline, catalog, again):
+            logger.warning("%s is left out: what it descends from was made again, so run its row too", name)
+            dataset.disregard()
+
+
+def left_behind(
+    pipeline: Pipeline, catalog: DataCatalog, again: Collection[str]
+) -> Iterator[tuple[str, ArtefactDataset[Any, Any]]]:
+    """Optional inputs of the ablation that descend from other versions than those that are or will be there.
+
+    Args:
+        pipeline: That runs.
+        catalog: Of all artefacts.
+        again: What will be made again.
+    """
+    read = {name for node in pipeline.nodes if TAG in node.tags for name in node.inputs}
+    for name in sorted(read & pipeline.inputs()):
+        dataset = catalog.get(name)
+        if not isinstance(dataset, ArtefactDataset) or not dataset.optional:
+            continue
+        ancestors = dataset.record().get("ancestors", {})
+        if any(one in again or _is_other(catalog.get(one), found) for one, found in ancestors.items()):
+            yield name, dataset
+
+
+def _is_other(dataset: Any, recorded: Mapping[str, Any]) -> bool:
+    """Whether an ancestor is there in another version than the one recorded."""
+    record = dataset.record() if isinstance(dataset, ArtefactDataset) else {}
+    return bool(record) and record["digest"] != recorded.get("digest")
 
 
 def cut_short(node: Node, catalog: DataCatalog) -> str | None:

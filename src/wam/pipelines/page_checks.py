@@ -108,7 +108,7 @@ def check_cell(name: str, pages: Mapping[str, Any], *, refined: bool) -> None:
     """Check what no page of an ablation's cell can check alone, as :func:`check_pages` does for the grid.
 
     Args:
-        name: Of the cell.
+        name: Of its world model, for the message.
         pages: As in :func:`cell_world_model`.
         refined: Whether PPO refines its policies.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from wam.pipelines.ablation.table import AblationTable, cells_of_table
+from wam.pipelines.ablation.table import AblationTable, cells_of_table, maker_of
 from wam.pipelines.reporting.nodes import ancestry, facts
 from wam.report.ablation_page import QUALITY, Ablation, Asked, ablation_markdown, ablation_page
 from wam.report.ablation_tables import compare, rates
@@ -29,11 +29,13 @@ def compare_rows(
         raise ValueError("no row of the ablation has results yet; run `kedro run --pipelines ablation` whole")
     rows = pd.concat(parts, ignore_index=True)
     questions = {name: (question.baseline, question.rows) for name, question in table.questions.items()}
-    quality = [
-        _quality(figures, curve).assign(row=cell.row, seed=table.seeds[cell.seed])
+    quality = {  # by who made the world model: a row that takes another's measures it too
+        maker_of(table, cell).name: _quality(figures, curve).assign(
+            row=maker_of(table, cell).row, seed=table.seeds[cell.seed]
+        )
         for cell, figures, curve in zip(cells, metrics, curves, strict=True)
-        if figures is not None and curve is not None and table.rows[cell.row].models_of is None
-    ]
+        if figures is not None and curve is not None
+    }
     hours = hours_of_rows(lineage, {cell.name: cell.row for cell in cells})
     for row, spent in zip(hours["row"], hours["hours"], strict=True):
         logger.info("%7.2f h  %s", spent, row)
@@ -42,7 +44,7 @@ def compare_rows(
         rows,
         rates(rows, seed=seed),
         compare(rows, questions, seed=seed),
-        pd.concat(quality, ignore_index=True) if quality else _NO_QUALITY,
+        pd.concat(quality.values(), ignore_index=True) if quality else _NO_QUALITY,
         hours,
     )
 

@@ -15,7 +15,7 @@ TAG: Final = "ablation"
 PAGES: Final = "ablation_cells"
 """Parameter under which each cell's own pages lie."""
 PLAY_FEATURES: Final = "featurize_play"
-"""Node that only probes and classifiers need, so only cells that are refined."""
+"""Node that only probes and classifiers need, so only cells that are refined, or whose takers are."""
 TAKEN: Final = (
     "world_model",
     "world_model_curves",
@@ -23,6 +23,7 @@ TAKEN: Final = (
     "open_loop_summary",
     "open_loop_pictures",
     "expert_features",
+    "play_features",
 )
 """What a row that takes another row's world models does not make itself."""
 
@@ -39,44 +40,55 @@ def create_pipeline(
     if table is None or pages is None:
         return _page([], [])
     cells = cells_of_table(table)
-    found = sum((_of_cell(table, cell, pages[cell.name]) for cell in cells), Pipeline([]))
+    found = _joined([_of_cell(table, cell, pages[cell.name]) for cell in cells])
     results = [f"{cell.name}.{kind}" for kind in ("results", "metrics") for cell in cells]
     curves = [f"{maker_of(table, cell).name}.world_model_curves" for cell in cells]
     return found + _page([*results, *curves], [*table.questions, *table.rows, *table.seeds, *pages])
 
 
+def _joined(parts: Sequence[Pipeline]) -> Pipeline:
+    """All nodes once, with the tags of every cell that they are part of: Kedro keeps those of the first."""
+    tags: dict[str, set[str]] = {}
+    for node in (node for part in parts for node in part.nodes):
+        tags.setdefault(node.name, set()).update(node.tags)
+    return Pipeline([node.tag(tags[node.name]) for node in sum(parts, Pipeline([])).nodes])
+
+
 def _of_cell(table: AblationTable, cell: AblationCell, pages: Iterable[str]) -> Pipeline:
     """A cell under its tags. What others take of it has theirs too, so that each runs by its own name."""
     own = {f"params:{page}": f"params:{PAGES}.{cell.name}.{page}" for page in pages}
-    whole = _cell(Variant(cell.name, own, refined=table.rows[cell.row].ppo))
     maker = maker_of(table, cell)
+    users = [one for one in cells_of_table(table) if maker_of(table, one) == cell]
+    refined = [one for one in users if table.rows[one.row].ppo]
+    whole = _cell(Variant(cell.name, own, refined=table.rows[cell.row].ppo), shows_play=bool(refined))
     taken = {f"{cell.name}.{name}": f"{maker.name}.{name}" for name in TAKEN}
     made = [node for node in whole.nodes if taken.keys() & set(node.outputs)]
-    rest, tags = whole - Pipeline(made), _tags(table, cell)
+    rest = whole - Pipeline(made)
     if maker != cell:
-        return Pipeline(rest, inputs={n: taken[n] for n in rest.inputs() & taken.keys()}, tags=tags)
-    users = [one for one in cells_of_table(table) if maker_of(table, one) == cell]
-    return Pipeline(rest, tags=tags) + Pipeline(made, tags={t for user in users for t in _tags(table, user)})
+        read = {name: taken[name] for name in rest.inputs() & taken.keys()}
+        return Pipeline(rest, inputs=read, tags=_tags(table, cell))
+    of = {node.name: refined if node.short_name == PLAY_FEATURES else users for node in made}
+    tagged = [node.tag({t for user in of[node.name] for t in _tags(table, user)}) for node in made]
+    return Pipeline(rest, tags=_tags(table, cell)) + Pipeline(tagged)
 
 
 def _tags(table: AblationTable, cell: AblationCell) -> list[str]:
     return [TAG, cell.name, cell.row, cell.seed, *table.questions_of(cell.row)]
 
 
-def _cell(variant: Variant) -> Pipeline:
+def _cell(variant: Variant, *, shows_play: bool) -> Pipeline:
+    """All of a cell, with the features of play if it or another one needs them."""
     alone = [variant]
-    seen = features.create_pipeline(alone)
-    made = world_model.create_pipeline(alone)
-    made += behavior_cloning.create_pipeline(alone) + evaluation.create_pipeline(alone)
+    found = world_model.create_pipeline(alone) + features.create_pipeline(alone)
+    found += behavior_cloning.create_pipeline(alone) + evaluation.create_pipeline(alone)
     if variant.refined:
         return (
-            made
-            + seen
+            found
             + rewards.create_pipeline(alone)
             + diagnostics.create_pipeline(alone)
-            + (ppo.create_pipeline(alone))
+            + ppo.create_pipeline(alone)
         )
-    return made + Pipeline([node for node in seen.nodes if not node.name.endswith(PLAY_FEATURES)])
+    return Pipeline([node for node in found.nodes if shows_play or node.short_name != PLAY_FEATURES])
 
 
 def _page(of_cells: Sequence[str], tags: Iterable[str]) -> Pipeline:
