@@ -31,8 +31,8 @@ DIFFERENCE_COLUMNS = [
     "starts",
     "finding",
 ]
-COMPARED = ("cloned", "selected")
-"""Policies that are compared between rows: cloned ones, and those that PPO's selection chose."""
+COMPARED = ("cloned", "finetuned", "selected")
+"""Policies that are compared between rows: cloned ones, PPO's last, and those that its selection chose."""
 REFINED_QUESTION = "refinement"
 """Name of the comparison of refined with cloned policies of one row."""
 
