@@ -129,21 +129,22 @@ def question_table(ablation: Ablation, asked: Asked) -> pd.DataFrame:
 
 
 def refinement_table(ablation: Ablation) -> pd.DataFrame:
-    """Refined policies against cloned ones, one line a row."""
+    """Refined policies against cloned ones, one line a row and policy."""
     found = _by_row(_means(ablation.differences, REFINED_QUESTION))
     lines = []
     for key in found:
         cells = _difference_cells(found, key, is_baseline=False)
-        lines.append({"row": key[0], **cells, TRAINED: _trained_text(found[key])})
+        lines.append({"row": key[0], "policy": STAGES[key[1]], **cells, TRAINED: _trained_text(found[key])})
     return pd.DataFrame(lines)
 
 
 def refinement_by_task(ablation: Ablation) -> pd.DataFrame:
-    """Refined policies against cloned ones, one line a row and task."""
+    """Refined policies against cloned ones, one line a row, policy and task."""
     mine = ablation.differences[ablation.differences["question"] == REFINED_QUESTION]
     lines = [
         {
             "row": line["row"],
+            "policy": STAGES[line["policy"]],
             "task": task_title(line["task"]),
             "difference [95 % interval]": _interval_text(line["difference"], line["low"], line["high"]),
             TRAINED: _trained_text(line),

@@ -33,6 +33,8 @@ DIFFERENCE_COLUMNS = [
 ]
 COMPARED = ("cloned", "finetuned", "selected")
 """Policies that are compared between rows: cloned ones, PPO's last, and those that its selection chose."""
+REFINED = ("finetuned", "selected")
+"""Of them, those that are also compared with the cloned ones of the same row."""
 REFINED_QUESTION = "refinement"
 """Name of the comparison of refined with cloned policies of one row."""
 
@@ -83,9 +85,10 @@ def compare(
                     if set(pair[0]["seed"]) & set(pair[1]["seed"]):
                         lines += _lines((name, row, baseline, policy), pair, seed)
     for row in dict.fromkeys(rows["row"]):
-        if {(row, "cloned"), (row, "selected")} <= parts.keys():
-            pair = parts[row, "selected"], parts[row, "cloned"]
-            lines += _lines((REFINED_QUESTION, row, row, "selected"), pair, seed)
+        for policy in REFINED:
+            if {(row, "cloned"), (row, policy)} <= parts.keys():
+                pair = parts[row, policy], parts[row, "cloned"]
+                lines += _lines((REFINED_QUESTION, row, row, policy), pair, seed)
     return pd.DataFrame(lines, columns=DIFFERENCE_COLUMNS)
 
 
