@@ -181,6 +181,7 @@ def test_fvd_is_the_mean_of_the_cameras():
     assert scores.summary() == {"fvd": pytest.approx(np.mean(pairs))}
 
 
+@pytest.mark.slow
 def test_lpips_is_torchmetrics_with_the_published_heads(monkeypatch, tmp_path):
     """A second public implementation and LPIPS's own heads; AlexNet is random on both sides."""
     theirs = importlib.import_module("torchmetrics.functional.image.lpips")

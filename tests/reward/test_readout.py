@@ -58,6 +58,7 @@ def test_it_reads_scenes_that_it_has_not_seen(trained) -> None:
         assert np.abs(read[:, place] - scene[:, index]).mean() < 0.02
 
 
+@pytest.mark.slow
 def test_frames_held_back_are_not_learned_from() -> None:
     scene = scenes(100)
     held_back = np.arange(100) >= 80
@@ -70,6 +71,7 @@ def test_frames_held_back_are_not_learned_from() -> None:
     assert first != second
 
 
+@pytest.mark.slow
 def test_training_is_a_function_of_its_seed() -> None:
     scene, nothing = scenes(100), np.zeros(100, np.bool_)
     runs = [train_readout(features_of(scene), scene, nothing, PAGE, TRAINING, seed=s) for s in (1, 1, 2)]

@@ -25,6 +25,7 @@ def draw(*shape):
     return torch.randn(*shape, generator=torch_generator(0, *shape))
 
 
+@pytest.mark.slow
 def test_it_learns_a_linear_toy_system():
     module, matrix = head(), draw(10, 7)
     optimizer = torch.optim.Adam(module.parameters(), lr=3e-3)

@@ -75,6 +75,7 @@ def learned(frames: SceneFrames, steps: int) -> SceneTrack:
     return track
 
 
+@pytest.mark.slow
 def test_a_stroke_beside_a_thing_moves_nothing_in_layouts_that_were_not_seen():
     """Three recordings in four hit: what tells a miss is the distance, which no input holds as such."""
     misses = [strokes(12, seed=2 + n, offset=offset) for n, offset in enumerate((-0.08, 0.08))]
@@ -140,6 +141,7 @@ def presses(count: int, *, seed: int) -> SceneFrames:
     return replace(frames, arm=arm.flatten(0, 1), scene=scene.flatten(0, 1))
 
 
+@pytest.mark.slow
 def test_hands_move_joints_and_joints_switch_lights():
     track = learned(presses(120, seed=1), 900)
     new = presses(60, seed=7)
@@ -154,6 +156,7 @@ def test_hands_move_joints_and_joints_switch_lights():
     assert float(scene[:, LIGHTBULB].max()) < 0.1, "nobody touched the switch"
 
 
+@pytest.mark.slow
 def test_where_a_hand_has_hold_a_joint_is_found_again_from_a_wrong_one():
     """What is carried is never exact; a hand that moves a thing says where it is."""
     track, new = learned(strokes(80, seed=1), 400), strokes(40, seed=9)
@@ -165,6 +168,7 @@ def test_where_a_hand_has_hold_a_joint_is_found_again_from_a_wrong_one():
         assert float((after - new.scene[rows + 1])[:, 0].abs().mean()) < 0.06
 
 
+@pytest.mark.slow
 def test_colours_are_painted_from_outset_scene_and_arm_alone():
     """A thing that follows the drawer, one that follows the hand, and what never moves."""
     generator = torch_generator(3)
@@ -191,6 +195,7 @@ def test_colours_are_painted_from_outset_scene_and_arm_alone():
     assert float(error[2]) > 1000, "what does not count was not learned"
 
 
+@pytest.mark.slow
 def test_what_no_hand_touches_stays_to_the_bit_however_wrong_it_is():
     """A pose that touches nothing is no news of a thing, though in play it goes along with where it is."""
     misses = [strokes(12, seed=2 + n, offset=offset) for n, offset in enumerate((-0.08, 0.08))]
