@@ -97,6 +97,7 @@ def test_contrastive_loss_falls_when_classes_part():
     assert parted < mixed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("balanced", [True, False])
 def test_training_separates_a_separable_set(balanced):
     feat, label = make_data()

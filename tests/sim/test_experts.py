@@ -34,6 +34,7 @@ def start_of(task, index, config=CONFIG):
     return sample_start(config, numpy_generator(4, "experts", task, index), task)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASK_NAMES)
 def test_expert_solves_its_task_and_its_labels_replay(env, task):
     for index in range(2):
