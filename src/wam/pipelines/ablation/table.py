@@ -63,7 +63,7 @@ class AblationRow:
 
     def settings(self) -> dict[str, Any]:
         """What it starts from, and the settings in which it differs by dotted name, for a reader."""
-        start = {"of": self.of} if self.models_of is None else {"models_of": self.models_of}
+        start = {"of": self.of} if self.models_of is None else {"models of": self.models_of}
         own: dict[str, Any] = {} if self.action_coef is None else {"action_coef": self.action_coef}
         return start | own | dict(dotted(self.changes))
 
