@@ -165,6 +165,12 @@ def test_the_verdict_follows_the_gap(imagined: float, real: float, words: str) -
     assert "limit 15" in text
 
 
+def test_an_imagination_that_flatters_some_tasks_is_not_called_strict() -> None:
+    gaps = {"mean_absolute_gap": 0.4, "mean_gap": -0.01, "mean_gap_low": -0.1, "mean_gap_high": 0.08}
+    text = verdict("wam", gaps | {"chance_gap": 0.1, "max_gap": 0.15, "trusted": 0.0})
+    assert "cannot be trusted" in text
+
+
 def test_what_a_task_turns_on_and_is_not_known_is_named(diagnoses: Diagnoses) -> None:
     table = obstacle_table("wam", diagnoses, cells_of(success()), 0.15).set_index("task")
     assert table.loc["open drawer", "not known well enough"] == (

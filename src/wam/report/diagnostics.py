@@ -65,12 +65,10 @@ def verdict(world_model: str, summary: Mapping[str, float]) -> str:
     points = {key: 100 * summary[key] for key in ("mean_absolute_gap", "max_gap", "chance_gap", "mean_gap")}
     if summary["trusted"]:
         judgement = f"{name}: imagination is calibrated well enough for PPO."
-    elif summary["mean_gap"] > 0:
-        judgement = f"{name}: PPO in this imagination cannot be trusted: it flatters."
+    elif summary["mean_gap_high"] < 0:
+        judgement = f"{name}: imagination is too strict. PPO may gain in it, but it foretells little."
     else:
-        judgement = (
-            f"{name}: imagination is too strict. PPO may gain in it all the same, but it foretells little."
-        )
+        judgement = f"{name}: PPO in this imagination cannot be trusted."
     return (
         f"{judgement} From the same selection starts, imagined success of the cloned policies lies "
         f"{points['mean_absolute_gap']:.0f} points from real success, mean over tasks of the absolute gap "
