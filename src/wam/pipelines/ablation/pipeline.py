@@ -67,8 +67,8 @@ def _of_cell(table: AblationTable, cell: AblationCell, pages: Iterable[str]) -> 
     if maker != cell:
         read = {name: taken[name] for name in rest.inputs() & taken.keys()}
         return Pipeline(rest, inputs=read, tags=_tags(table, cell))
-    of = {node.name: refined if node.short_name == PLAY_FEATURES else users for node in made}
-    tagged = [node.tag({t for user in of[node.name] for t in _tags(table, user)}) for node in made]
+    read_by = {node.name: refined if node.short_name == PLAY_FEATURES else users for node in made}
+    tagged = [node.tag({t for user in read_by[node.name] for t in _tags(table, user)}) for node in made]
     return Pipeline(rest, tags=_tags(table, cell)) + Pipeline(tagged)
 
 

@@ -35,9 +35,9 @@ class AblationRow:
     """One row: all in which it differs from a world model of the grid."""
 
     of: str | None = None
-    """Row of ``parameters_world_models.yml`` that it starts from; or"""
+    """Row of ``parameters_world_models.yml`` that it starts from."""
     models_of: str | None = None
-    """row of this table whose world models and features it takes, seed by seed, instead of making its own."""
+    """In its place: row of this table whose world models and features it takes, seed by seed."""
     seeds: tuple[str, ...] = Field(min_length=1)
     """Names of the seeds that it is trained with."""
     action_coef: float | None = Field(default=None, ge=0)
