@@ -6,8 +6,8 @@ missing, with all that is made from it, unless the run is the same trial.
 In the ablation more does. Kedro skips every node whose outputs exist. After a row's settings were changed, or
 the episodes packed anew, old results would pass for new ones, and the page would not be made again for a new
 row. So an output counts as missing if its record shows other parameters or inputs, or if something it reads
-will be made again. Results of rows that are no part of the run, and descend from other versions than those that
-are or will be there, are left out of the page.
+will be made again. Results of rows that are no part of the run, and descend from other versions than those
+that are or will be there, are left out of the page.
 """
 
 import logging
