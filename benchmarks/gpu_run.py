@@ -17,8 +17,8 @@ from benchmarks.measure import verdict
 from wam.contracts import config_from_dict
 from wam.episodes.loaded import Episodes
 from wam.training.config import OptimizerConfig
-from wam.world_model.config import WorldModelTrainingConfig
 from wam.world_model.model import WorldModel
+from wam.world_model.training_config import WorldModelTrainingConfig
 
 BLOCKS = 5
 """Timed blocks of calls; the median block counts."""

@@ -37,11 +37,12 @@ from wam.sim.starts import sample_start
 from wam.tasks.table import TASK_NAMES
 from wam.training.config import OptimizerConfig
 from wam.training.loop import train
-from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
+from wam.world_model.config import WorldModelConfig
 from wam.world_model.featurize import features_by_row, featurize_episodes
 from wam.world_model.model import WorldModel
 from wam.world_model.state import RSSMState
 from wam.world_model.train import WorldModelObjective
+from wam.world_model.training_config import WorldModelTrainingConfig
 
 Work = Callable[[], object]
 

@@ -104,10 +104,10 @@ def test_it_is_killed_goes_on_and_takes_a_new_row(
     assert len(calls) == 100 + STEPS
     assert pd.read_parquet(latest(place, "hours.parquet"))["row"].tolist() == ["wam", "diwa", "new"]
 
-    run("ablation", tags=("wam_features",), ablation=more)
+    run("ablation", tags=("wam_numbers",), ablation=more)
     assert len(calls) == 100 + STEPS  # it has the world model of another row
     table = pd.read_parquet(latest(place, "differences.parquet"))
-    assert set(table[table["question"] == "sight"]["row"]) == {"wam_features"}
+    assert set(table[table["question"] == "sight"]["row"]) == {"wam_numbers"}
     assert versions(place)["06_models/wam-s1/world_model"] == after["06_models/wam-s1/world_model"]
 
 

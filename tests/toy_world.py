@@ -10,8 +10,9 @@ import torch
 from wam.contracts import config_from_dict
 from wam.episodes.store import Episodes
 from wam.seeding import numpy_generator, torch_generator
-from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
+from wam.world_model.config import WorldModelConfig
 from wam.world_model.model import WorldModel
+from wam.world_model.training_config import WorldModelTrainingConfig
 
 
 def tiny_config(

@@ -49,6 +49,27 @@ def test_standardizer_floors_constant_features():
     assert norm(torch.full((1, 1), 2.05)).item() == pytest.approx(0.5)
 
 
+def test_parts_of_a_row_count_alike_and_all_together_as_much_as_before():
+    norm = Standardizer(9, std_floor=0.01)
+    x = torch.randn(4000, 9) * torch.tensor([1.0, 5.0, 0.3, 2.0, 1.0, 7.0, 3.0, 1.0, 4.0]) + 3
+    norm.fit(x, (6, 1, 2))
+    variance = norm(x).var(0, correction=0)
+    torch.testing.assert_close(
+        torch.stack([part.sum() for part in variance.split((6, 1, 2))]), torch.full((3,), 3.0)
+    )
+    torch.testing.assert_close(variance[:6], torch.full((6,), 0.5))
+    torch.testing.assert_close(norm(x).mean(0), torch.zeros(9), atol=1e-4, rtol=0)
+    numbers = Standardizer(9, std_floor=0.01)
+    numbers.fit(x)
+    norm.fit(x, (1,) * 9)
+    assert torch.equal(norm(x), numbers(x)), "nine parts of one number are nine numbers"
+
+
+def test_parts_that_are_not_the_row_are_refused():
+    with pytest.raises(ValueError, match=r"parts \(6, 2\) are 8 wide, rows 9"):
+        Standardizer(9).fit(torch.randn(4, 9), (6, 2))
+
+
 @pytest.mark.parametrize("rows", [torch.zeros(0, 2), torch.tensor([[float("nan"), 0.0]])])
 def test_standardizer_refuses_empty_and_nan(rows):
     with pytest.raises(ValueError, match="cannot standardise"):

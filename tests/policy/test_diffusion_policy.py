@@ -209,6 +209,22 @@ def test_condition_statistics_are_optional():
         assert torch.equal(policy.standardizer.mean, torch.zeros(6)) is not switch
 
 
+@pytest.mark.parametrize("alike", [False, True])
+def test_parts_of_a_condition_count_alike_where_the_page_says_so(alike):
+    cond = torch.randn(500, 6) * 3 + 1
+    policy = make_policy(standardize_condition=True, parts_alike=alike)
+    policy.fit_condition(cond, (5, 1))
+    variance = policy.standardizer(cond).var(0, correction=0)
+    torch.testing.assert_close(variance, torch.tensor([0.6] * 5 + [3.0]) if alike else torch.ones(6))
+    back = DiffusionPolicy.from_checkpoint(policy.to_checkpoint())
+    assert torch.equal(back.project(cond), policy.project(cond))
+
+
+def test_parts_of_what_is_not_standardised_are_refused():
+    with pytest.raises(ValueError, match=r"policy\.parts_alike is true and .*standardize_condition false"):
+        make_policy(parts_alike=True)
+
+
 def test_loss_leaves_its_inputs_alone():
     policy, cond, action = make_policy(), torch.randn(8, 6), torch.rand(8, 4, 7)
     copies = cond.clone(), action.clone()

@@ -147,6 +147,37 @@ def test_training_repeats_with_the_seed_and_resumes(tmp_path):
     assert not torch.equal(whole, other)
 
 
+@pytest.mark.parametrize("sees_start", [False, True])
+@pytest.mark.parametrize("alike", [False, True])
+def test_parts_of_features_count_alike_where_the_page_says_so(alike, sees_start):
+    feat, label = make_data()
+    page = make_config(parts_alike=alike, sees_start=sees_start)
+    inputs = np.hstack((feat, feat[::-1])) if sees_start else feat
+    classifier, _ = train_classifier(inputs, label, page, make_training(steps=1), seed=0, parts=(8, 2))
+    variance = classifier.standardizer(torch.from_numpy(inputs)).var(0, correction=0)
+    one = [10 / 16] * 8 + [10 / 4] * 2 if alike else [1.0] * 10
+    torch.testing.assert_close(variance, torch.tensor(one * (2 if sees_start else 1)))
+
+
+def test_few_numbers_that_tell_are_found_among_many_that_do_not():
+    rng = np.random.default_rng(0)
+    label = rng.uniform(size=900) < 0.5
+    told = np.where(label, 1.0, -1.0)[:, None] + 0.6 * rng.normal(size=(900, 1))
+    feat = np.hstack((rng.normal(size=(900, 400)), told)).astype(np.float32)
+    found = {}
+    for alike in (False, True):
+        page, training = make_config(parts_alike=alike), make_training(steps=60)
+        classifier, _ = train_classifier(feat[:300], label[:300], page, training, seed=0, parts=(400, 1))
+        found[alike] = (classifier.predict(torch.from_numpy(feat[300:])).numpy() == label[300:]).mean()
+    assert found[True] > 0.9
+    assert found[True] > found[False] + 0.1
+
+
+def test_parts_of_what_is_not_standardised_are_refused():
+    with pytest.raises(ValueError, match=r"classifier\.parts_alike is true and .*standardize false"):
+        make_config(parts_alike=True, standardize=False)
+
+
 def test_decision_is_the_larger_logit_or_a_threshold():
     torch.manual_seed(0)
     plain = RewardClassifier(10, make_config(standardize=False))

@@ -15,7 +15,7 @@ from wam.rl.finetune import finetune
 from wam.rl.imagined_env import ImaginedEnv
 from wam.rl.imagined_practice import Imagination
 from wam.rl.sight import (
-    condition_dim,
+    condition_parts,
     imagined_sight,
     measured_sight,
     missing_decoders,
@@ -23,6 +23,7 @@ from wam.rl.sight import (
 )
 from wam.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from wam.world_model.model import WorldModel
+from wam.world_model.state import RSSMState
 
 BOTH = "features_and_proprio"
 COLORS = "colors_and_proprio"
@@ -52,11 +53,20 @@ def states(model, count=6):
     return model.initial_state(count)._replace(deter=deter, stoch=stoch)
 
 
+@pytest.mark.parametrize("carried", CARRIED.values(), ids=CARRIED)
+def test_parts_of_features_lie_as_a_state_holds_them(carried):
+    model = WorldModel(tiny_config(**carried))
+    parts = model.initial_state(2).tensors
+    marked = RSSMState(**{name: torch.full_like(x, i) for i, (name, x) in enumerate(parts.items())})
+    widths = torch.unique_consecutive(marked.feat[0], return_counts=True)[1]
+    assert tuple(widths.tolist()) == model.config.feat_parts == condition_parts("features", model)
+
+
 def test_a_measured_condition_is_features_then_each_normalised_component(model):
     feat, proprio = torch.randn(2, model.feat_dim), torch.randn(2, PROPRIO_DIM)
     shown = measured_sight(BOTH, model)(feat, proprio)
     assert shown.shape == (2, model.feat_dim + 18)
-    assert shown.shape[1] == condition_dim(BOTH, model)
+    assert shown.shape[1] == sum(condition_parts(BOTH, model))
     low, high = np.linspace(-3, -1, PROPRIO_DIM), np.linspace(1, 4, PROPRIO_DIM)
     for row in range(2):
         assert shown[row, : model.feat_dim].tolist() == feat[row].tolist()
@@ -69,7 +79,7 @@ def test_features_alone_are_the_tensor_itself(model):
     feat, proprio = torch.randn(2, model.feat_dim), torch.randn(2, PROPRIO_DIM)
     assert measured_sight("features", model)(feat, proprio) is feat
     assert imagined_sight("features", tiny_world_model())(feat) is feat
-    assert condition_dim("features", tiny_world_model()) == feat.shape[1]
+    assert sum(condition_parts("features", tiny_world_model())) == feat.shape[1]
 
 
 def test_an_imagined_condition_is_features_then_what_the_decoder_reads(model):
@@ -90,7 +100,8 @@ def test_colors_are_read_from_features_in_both_worlds_and_take_their_place(model
     measured = measured_sight(COLORS, model)(feat, proprio)
     imagined = imagined_sight(COLORS, model)(feat)
     colors = model.color_decoder.from_feat(feat)
-    assert condition_dim(COLORS, model) == measured.shape[1] == imagined.shape[1] == colors.shape[1] + 18
+    assert condition_parts(COLORS, model) == (colors.shape[1], 18)
+    assert measured.shape[1] == imagined.shape[1] == colors.shape[1] + 18
     assert torch.equal(measured, torch.cat((colors, model.proprio_normalizer(proprio)), 1))
     assert torch.equal(imagined, torch.cat((colors, model.proprio_decoder(feat)), 1))
 
@@ -110,7 +121,7 @@ def test_a_carried_arm_is_shown_in_imagination_and_needs_no_decoder():
 
 def test_a_world_model_that_decodes_no_colors_cannot_show_them():
     plain = WorldModel(tiny_config(proprio_coef=1.0), seed=1).eval()
-    for make in (condition_dim, measured_sight, imagined_sight):
+    for make in (condition_parts, measured_sight, imagined_sight):
         with pytest.raises(ValueError, match=r"decodes no color; set world_model.losses.color_coef above 0"):
             make(COLORS, plain)
 
@@ -121,7 +132,7 @@ def test_scene_and_places_are_shown_alike_in_both_worlds_and_nothing_of_h_and_z(
         buffer.copy_(torch.randn(buffer.shape, generator=torch.Generator().manual_seed(1)))
     feat = torch.randn(3, model.feat_dim, generator=torch.Generator().manual_seed(2))
     imagined = imagined_sight(SCENE, model)(feat)
-    assert imagined.shape == (3, condition_dim(SCENE, model)) == (3, 6 + 12 + 18)
+    assert imagined.shape == (3, sum(condition_parts(SCENE, model))) == (3, 6 + 12 + 18)
     state = model.state_from_feat(feat)
     assert torch.equal(imagined[:, :6], state.scene)
     assert torch.equal(imagined[:, -18:], state.arm)
@@ -149,6 +160,25 @@ def test_colours_are_decoded_from_real_frames_and_painted_in_imagination_where_a
     shown = {sees: shows_carried_alone(sees, model) for sees in (COLORS, SCENE, BOTH, "features")}
     assert shown == {COLORS: True, SCENE: True, BOTH: False, "features": False}
     assert not shows_carried_alone(COLORS, tiny_world_model(proprio_coef=1.0, color_coef=1.0))
+
+
+def test_colours_and_scene_are_those_of_either_sight_side_by_side():
+    model = tiny_world_model(**CARRIED["carries_all"], color_coef=1.0)
+    feat = torch.randn(3, model.feat_dim, generator=torch.Generator().manual_seed(2))
+    proprio = torch.randn(3, PROPRIO_DIM, generator=torch.Generator().manual_seed(3))
+    both, (colors, *scene) = (
+        "colors_scene_and_proprio",
+        condition_parts(COLORS, model)[:1] + condition_parts(SCENE, model),
+    )
+    assert condition_parts(both, model) == (colors, *scene)
+    worlds = (
+        (lambda sees: measured_sight(sees, model)(feat, proprio)),
+        (lambda sees: imagined_sight(sees, model)(feat)),
+    )
+    for shown in worlds:
+        assert torch.equal(shown(both), torch.cat((shown(COLORS)[:, :colors], shown(SCENE)), 1))
+    assert shows_carried_alone(both, model)
+    assert missing_decoders(both, tiny_config(), imagined=True) == ["color", "scene", "proprio"]
 
 
 def test_a_world_model_that_carries_no_scene_cannot_show_it():
@@ -199,7 +229,7 @@ def test_a_world_model_without_a_decoder_is_refused_before_any_work(classifier):
 
 @pytest.mark.parametrize("sees", [BOTH, COLORS])
 def test_a_policy_that_sees_the_arm_is_refined(model, classifier, world, sees):
-    policy = world.policy(cond_dim=condition_dim(sees, model), sees=sees)
+    policy = world.policy(cond_dim=sum(condition_parts(sees, model)), sees=sees)
     config = world.config(iterations=2, update_epochs=1)
     result = finetune(
         policy, Imagination(model, classifier, states(model), sees), config, seed=0, evaluate=None

@@ -10,11 +10,11 @@ from toy_world import CARRIED, tiny_config, tiny_world_model, toy_episodes
 from wam.contracts import config_from_dict
 from wam.seeding import torch_generator
 from wam.tasks.table import BUTTON, LED, LIGHTBULB, SCENE_UNITS
-from wam.world_model.config import SceneTrainingConfig
 from wam.world_model.contact_places import ContactPlaces, contacts
 from wam.world_model.model import WorldModel
 from wam.world_model.scene import JOINTS, POSE, POSITION, SCENE_DIM, SceneTrack, carried_scene
 from wam.world_model.scene_training import SceneFrames, SceneObjective, fit_scene_
+from wam.world_model.training_config import SceneTrainingConfig
 
 MOMENTS = 6
 FIELDS = ("colors", "counts", "arm", "action", "scene")

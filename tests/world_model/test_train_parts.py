@@ -10,11 +10,11 @@ from toy_world import CARRIED, tiny_config, tiny_training, toy_episodes
 from wam.episodes.statistics import ProprioStatistics
 from wam.episodes.store import EpisodeStore
 from wam.training.resume import History
-from wam.world_model.config import WorldModelTrainingConfig
 from wam.world_model.model import WorldModel
 from wam.world_model.part import Part, split_streams
 from wam.world_model.train import WorldModelObjective
 from wam.world_model.train_parts import WorldModelPartsObjective, WorldModelTask, train_world_model_on
+from wam.world_model.training_config import WorldModelTrainingConfig
 
 EPISODES = toy_episodes()
 PAGE = tiny_training(batch=5, reset_probability=0.1)

@@ -20,7 +20,8 @@ from wam.pipelines.ablation.pipeline import PAGES
 from wam.pipelines.ablation.table import AblationTable, cell_pages, cells_of_table, maker_of
 from wam.pipelines.grid import cell_of
 from wam.pipelines.page_checks import cell_world_model, check_cell
-from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
+from wam.world_model.config import WorldModelConfig
+from wam.world_model.training_config import WorldModelTrainingConfig
 
 
 class WrongTableError(RunRefusedError):

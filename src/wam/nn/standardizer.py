@@ -1,5 +1,7 @@
 """Zero mean and unit variance by statistics that travel with the weights."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -25,18 +27,29 @@ class Standardizer(nn.Module):
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("std", torch.ones(dim))
 
-    def fit(self, x: Float[Tensor, "N dim"]) -> None:
+    def fit(self, x: Float[Tensor, "N dim"], parts: Sequence[int] = ()) -> None:
         """Take mean and standard deviation over the rows of ``x``.
 
+        Args:
+            x: Rows to measure.
+            parts: Widths of parts of a row, from left to right, that shall count alike: each comes out with
+                the same sum of variances, all together with that of ``dim`` standardised numbers. Among a
+                thousand one-hot numbers six that say all are lost otherwise. Empty: numbers count alike.
+
         Raises:
-            ValueError: If ``x`` is empty or not finite.
+            ValueError: If ``x`` is empty or not finite, or the parts are not as wide as it is.
         """
         if len(x) == 0 or not bool(torch.isfinite(x).all()):
             raise ValueError(
                 f"cannot standardise by {len(x)} rows (empty or not finite); pass finite features"
             )
+        if parts and sum(parts) != x.shape[-1]:
+            raise ValueError(f"parts {tuple(parts)} are {sum(parts)} wide, rows {x.shape[-1]}")
         self.mean.copy_(x.mean(0))
         self.std.copy_(x.std(0, correction=0).clamp_min(self.std_floor))
+        if parts:
+            width = torch.tensor([float(part) for part in parts for _ in range(part)])
+            self.std.mul_((width * len(parts) / len(width)).sqrt())
 
     def forward(self, x: Float[Tensor, "*B dim"]) -> Float[Tensor, "*B dim"]:
         """Standardised ``x``; same shape out."""

@@ -12,8 +12,9 @@ from wam.rl.config import PPOConfig
 from wam.rl.sight import missing_decoders, no_decoder
 from wam.tasks.selection import SelectionConfig
 from wam.tasks.table import task
-from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig, check_scene
+from wam.world_model.config import WorldModelConfig
 from wam.world_model.part import split_streams
+from wam.world_model.training_config import WorldModelTrainingConfig, check_scene
 
 
 def _check_selection(pages: Mapping[str, Any]) -> None:

@@ -17,7 +17,8 @@ from wam.rl.scenes import SceneDraw
 from wam.tasks.selection import CheckpointsOn
 from wam.training.device import Device
 from wam.training.loop import steps_taken
-from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
+from wam.world_model.config import WorldModelConfig
+from wam.world_model.training_config import WorldModelTrainingConfig
 
 
 @config

@@ -1,7 +1,7 @@
 """Behavior cloning: expert chunks to a diffusion policy with averaged weights."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -152,6 +152,7 @@ def clone_policy(
     cloning: CloningConfig,
     *,
     seed: int,
+    parts: Sequence[int] = (),
     work_dir: Path | None = None,
     device: torch.device | str = "cpu",
     stop_after: int | None = None,
@@ -165,6 +166,7 @@ def clone_policy(
         diffusion: Network and denoising process.
         cloning: Length, batches, optimiser, averaging.
         seed: Seed of weights, batches and noise.
+        parts: Widths of the parts of a condition, for ``parts_alike``.
         work_dir: Scratch folder to resume from; None keeps nothing.
         device: Where to train; the policies are returned on the CPU.
         stop_after: End after this many steps although more are planned.
@@ -180,11 +182,12 @@ def clone_policy(
         )
     policy = DiffusionPolicy(chunks.cond.shape[1], diffusion)
     fan_in_uniform_(policy, seed)
-    policy.fit_condition(chunks.cond[chunks.window[:, 0]])
+    policy.fit_condition(chunks.cond[chunks.window[:, 0]], parts)
     policy.to(device)
     objective = CloningObjective(policy, chunks.to(device), batch=cloning.batch, seed=seed)
     passes = objective.passes.steps
     pages = {"diffusion": config_to_dict(diffusion), "cloning": config_to_dict(cloning), "seed": seed}
+    pages |= {"parts": list(parts)}
     data = {"cond": chunks.cond, "action": chunks.action, "window": chunks.window}
     training = train(
         objective,

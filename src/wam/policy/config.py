@@ -16,7 +16,9 @@ PUBLISHED_EMA_EVERY_EPOCHS: Final = 10
 PUBLISHED_EMA_START_EPOCH: Final = 20
 """Epoch from which weights are averaged; until then the average is a copy."""
 
-Sees = Literal["features", "features_and_proprio", "colors_and_proprio", "scene_and_proprio"]
+Sees = Literal[
+    "features", "features_and_proprio", "colors_and_proprio", "scene_and_proprio", "colors_scene_and_proprio"
+]
 """What a policy is shown of a state; ``wam.rl.sight`` makes it."""
 
 Prediction = Literal["noise", "clean"]
@@ -32,8 +34,8 @@ class DiffusionConfig:
     sees: Sees = "features"
     """What it is conditioned on: the world model's features, as published; features and the arm's normalised
     proprioception, which is measured on real frames and carried or decoded in imagination; or that
-    proprioception and, in place of the features, the colour moments that are decoded from them, or the scene
-    that the state carries and the places where hands move things."""
+    proprioception and, in place of the features, the colour moments that are decoded from them, the scene
+    that the state carries and the places where hands move things, or both."""
     predicts: Prediction = "noise"
     """What the network says of a noisy chunk: the ``noise`` in it, as published, or the ``clean`` chunk. Of a
     perfect network both are the same; after a short training the noise, divided by what little signal there
@@ -62,6 +64,9 @@ class DiffusionConfig:
     """Standardise the condition by the demonstrations' mean and deviation; False published."""
     standardize_floor: float = Field(default=0.1, gt=0)
     """Smallest deviation that is divided by (features are one-hot or in [-1, 1])."""
+    parts_alike: bool = False
+    """Of a standardised condition, let each part count as much as another, however wide: of features h, z and
+    whatever else the state carries, then colours or scene, then the arm. False published."""
 
     @property
     def sees_arm(self) -> bool:
@@ -69,11 +74,16 @@ class DiffusionConfig:
         return self.sees != "features"
 
     @model_validator(mode="after")
-    def _chunk_covers_execution(self) -> "DiffusionConfig":
+    def _settings_fit(self) -> "DiffusionConfig":
         if self.act_steps > self.horizon_steps:
             raise ValueError(
                 f"act_steps {self.act_steps} is more than horizon_steps {self.horizon_steps}: "
                 "lower act_steps or predict longer chunks"
+            )
+        if self.parts_alike and not self.standardize_condition:
+            raise ValueError(
+                "policy.parts_alike is true and policy.standardize_condition false: parts of conditions that "
+                "are not standardised have no common scale; set both to true, or the first to false"
             )
         return self
 

@@ -1,5 +1,7 @@
 """The diffusion policy: loss, sampling, chains and their log-probabilities."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -41,10 +43,15 @@ class DiffusionPolicy(nn.Module):
         """What its condition is made of."""
         return self.config.sees
 
-    def fit_condition(self, cond: Float[Tensor, "N C"]) -> None:
-        """Take the standardiser's statistics from demonstrations; does nothing when it is switched off."""
+    def fit_condition(self, cond: Float[Tensor, "N C"], parts: Sequence[int] = ()) -> None:
+        """Take the standardiser's statistics from demonstrations; does nothing when it is switched off.
+
+        Args:
+            cond: Conditions.
+            parts: Widths of their parts; without them, or without ``parts_alike``, numbers count alike.
+        """
         if self.config.standardize_condition:
-            self.standardizer.fit(cond)
+            self.standardizer.fit(cond, parts if self.config.parts_alike else ())
 
     def project(self, cond: Float[Tensor, "*B C"]) -> Float[Tensor, "*B hidden"]:
         """Share of the first layer that comes from the condition: computed once for all denoising steps."""

@@ -1,6 +1,7 @@
 """The contrastive reward classifier on features."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -68,10 +69,17 @@ class RewardClassifier(nn.Module):
         """
         return classifier_input(feat, start_feat, sees_start=self.config.sees_start)
 
-    def fit_input(self, feat: Float[Tensor, "N I"]) -> None:
-        """Take the standardiser's statistics from the training set; does nothing when it is switched off."""
+    def fit_input(self, feat: Float[Tensor, "N I"], parts: Sequence[int] = ()) -> None:
+        """Take the standardiser's statistics from the training set; does nothing when it is switched off.
+
+        Args:
+            feat: Inputs.
+            parts: Widths of the parts of one feature; without them, or without ``parts_alike``, numbers count
+                alike.
+        """
         if self.config.standardize:
-            self.standardizer.fit(feat)
+            alike = tuple(parts) if self.config.parts_alike else ()
+            self.standardizer.fit(feat, alike * (len(self.standardizer.mean) // self.feat_dim))
 
     def loss(self, feat: Float[Tensor, "B I"], label: Bool[Tensor, " B"]) -> LossOutput:
         """Contrastive term on the embedding plus weighted cross-entropy on the logits.

@@ -31,6 +31,18 @@ class ClassifierConfig:
     """Standardise the input by the training set's mean and deviation; False published."""
     standardize_floor: float = Field(default=0.1, gt=0)
     """Smallest deviation that is divided by."""
+    parts_alike: bool = False
+    """Of standardised features, let each part count as much as another, however wide: h, z, and whatever else
+    the state carries. False published: the widest part is nearly all that is seen."""
+
+    @model_validator(mode="after")
+    def _parts_are_of_standardised_inputs(self) -> "ClassifierConfig":
+        if self.parts_alike and not self.standardize:
+            raise ValueError(
+                "classifier.parts_alike is true and classifier.standardize false: parts of inputs that are "
+                "not standardised have no common scale; set both to true, or the first to false"
+            )
+        return self
 
 
 @config

@@ -1,6 +1,7 @@
 """Training of a reward classifier on labelled frames."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,7 @@ def train_classifier(
     training: RewardTrainingConfig,
     *,
     seed: int,
+    parts: Sequence[int] = (),
     work_dir: Path | None = None,
     device: torch.device | str = "cpu",
     stop_after: int | None = None,
@@ -85,6 +87,7 @@ def train_classifier(
         classifier_config: Network, loss and decision.
         training: Length, batches, optimiser.
         seed: Seed of weights and batches.
+        parts: Widths of the parts of one feature, for ``parts_alike``.
         work_dir: Scratch folder to resume from; None keeps nothing.
         device: Where to train; the classifier is returned on the CPU.
         stop_after: End after this many steps although more are planned.
@@ -99,7 +102,7 @@ def train_classifier(
     classifier = RewardClassifier(_feat_dim(feat, classifier_config), classifier_config)
     fan_in_uniform_(classifier, seed)
     inputs, marks = torch.from_numpy(feat), torch.from_numpy(label)
-    classifier.fit_input(inputs)
+    classifier.fit_input(inputs, parts)
     classifier.to(device)
     objective = RewardObjective(
         classifier,
@@ -113,6 +116,7 @@ def train_classifier(
         "classifier": config_to_dict(classifier_config),
         "training": config_to_dict(training),
         "seed": seed,
+        "parts": list(parts),
     }
     key = Checkpoint("reward_training", {"feat": inputs, "label": marks}, pages).digest if work_dir else ""
     result = train(

@@ -6,6 +6,7 @@
     features_and_proprio   [f ; p]
     colors_and_proprio     [c ; p]
     scene_and_proprio      [s ; l ; p]
+    colors_scene_and_proprio   [c ; s ; l ; p]
 
 f are the features: [h ; z], and what else the state carries. p is proprioception as the world model's encoder
 is given it, normalised: on a real frame the measured one, in imagination the arm that the state carries, or
@@ -38,17 +39,19 @@ MeasuredSight = Callable[[Tensor, Tensor], Tensor]
 ImaginedSight = Callable[[Tensor], Tensor]
 """Condition ``(n, C)`` from features ``(n, F)``, of which no frame exists."""
 
-NEEDED: Final[Mapping[Sees, tuple[str, ...]]] = {
-    "features": (),
-    "features_and_proprio": ("proprio",),
+SHOWN: Final[Mapping[Sees, tuple[str, ...]]] = {
+    "features": ("features",),
+    "features_and_proprio": ("features", "proprio"),
     "colors_and_proprio": ("color", "proprio"),
     "scene_and_proprio": ("scene", "proprio"),
+    "colors_scene_and_proprio": ("color", "scene", "proprio"),
 }
-"""What of a state must be decoded or carried so that imagination can show it."""
+"""What is shown of a state, in its order. All but features must be decoded or carried, so that imagination
+can show it."""
 
 
-def condition_dim(sees: Sees, world_model: WorldModel) -> int:
-    """C, width of the condition.
+def condition_parts(sees: Sees, world_model: WorldModel) -> tuple[int, ...]:
+    """Widths of what the condition is made of, in its order; together they are C.
 
     Args:
         sees: What is shown.
@@ -57,13 +60,15 @@ def condition_dim(sees: Sees, world_model: WorldModel) -> int:
     Raises:
         ValueError: If colours are to be shown and none are decoded.
     """
-    if sees == "features":
-        return world_model.feat_dim
-    if sees == "features_and_proprio":
-        return world_model.feat_dim + PROPRIO_DIM
-    if sees == "scene_and_proprio":
-        return SCENE_DIM + JOINTS * AXES + PROPRIO_DIM
-    return _color_decoder(sees, world_model).moments + PROPRIO_DIM
+    return tuple(width for kind in SHOWN[sees] for width in _widths(kind, sees, world_model))
+
+
+def _widths(kind: str, sees: Sees, world_model: WorldModel) -> tuple[int, ...]:
+    if kind == "features":
+        return world_model.config.feat_parts
+    if kind == "color":
+        return (_color_decoder(sees, world_model).moments,)
+    return (SCENE_DIM, JOINTS * AXES) if kind == "scene" else (PROPRIO_DIM,)
 
 
 def features_alone(feat: Float[Tensor, "n F"]) -> Float[Tensor, "n F"]:
@@ -83,11 +88,9 @@ def measured_sight(sees: Sees, world_model: WorldModel) -> MeasuredSight:
     """
     if sees == "features":
         return lambda feat, _: feat
+    shown = [_reader(kind, sees, world_model) for kind in SHOWN[sees] if kind != "proprio"]
     normalizer = world_model.proprio_normalizer
-    if sees == "features_and_proprio":
-        return lambda feat, proprio: torch.cat((feat, normalizer(proprio)), -1)
-    shown = _reader(sees, world_model)
-    return lambda feat, proprio: torch.cat((shown(feat), normalizer(proprio)), -1)
+    return lambda feat, proprio: torch.cat([*(read(feat) for read in shown), normalizer(proprio)], -1)
 
 
 def imagined_sight(sees: Sees, world_model: object) -> ImaginedSight:
@@ -105,17 +108,19 @@ def imagined_sight(sees: Sees, world_model: object) -> ImaginedSight:
         return features_alone
     if not isinstance(world_model, WorldModel):
         raise TypeError(no_decoder(sees, ["proprio"], f"a {type(world_model).__name__}"))
+    painter = _painter(world_model)
+    shown = [
+        painter if kind == "color" and painter is not None else _reader(kind, sees, world_model)
+        for kind in SHOWN[sees]
+        if kind != "proprio"
+    ]
     proprio = _arm_reader(sees, world_model)
-    if sees == "features_and_proprio":
-        return lambda feat: torch.cat((feat, proprio(feat)), -1)
-    shown = _painter(world_model) if sees == "colors_and_proprio" else None
-    shown = shown or _reader(sees, world_model)
-    return lambda feat: torch.cat((shown(feat), proprio(feat)), -1)
+    return lambda feat: torch.cat([*(read(feat) for read in shown), proprio(feat)], -1)
 
 
 def shows_carried_alone(sees: Sees, world_model: WorldModel) -> bool:
     """Whether what is shown of imagined states hangs on what they carry, and on nothing of h and z."""
-    return world_model.rssm.scene_track is not None and sees in {"colors_and_proprio", "scene_and_proprio"}
+    return world_model.rssm.scene_track is not None and "features" not in SHOWN[sees]
 
 
 def _painter(world_model: WorldModel) -> ImaginedSight | None:
@@ -131,9 +136,11 @@ def _painter(world_model: WorldModel) -> ImaginedSight | None:
     return painted
 
 
-def _reader(sees: Sees, world_model: WorldModel) -> ImaginedSight:
-    """What is shown beside proprioception, from features."""
-    if sees == "colors_and_proprio":
+def _reader(kind: str, sees: Sees, world_model: WorldModel) -> ImaginedSight:
+    """One kind of what is shown beside proprioception, from features."""
+    if kind == "features":
+        return features_alone
+    if kind == "color":
         return _color_decoder(sees, world_model).from_feat
     track, at, width = world_model.rssm.scene_track, world_model.config.scene_at, world_model.rssm.outset_dim
     if track is None or at is None:
@@ -163,7 +170,7 @@ def _color_decoder(sees: Sees, world_model: WorldModel) -> ColorDecoder:
 
 
 def missing_decoders(sees: Sees, model: WorldModelConfig, *, imagined: bool) -> list[str]:
-    """Decoders that a world model lacks to show it; see ``NEEDED``.
+    """Decoders that a world model lacks to show it; see ``SHOWN``.
 
     Args:
         sees: What is shown.
@@ -175,7 +182,7 @@ def missing_decoders(sees: Sees, model: WorldModelConfig, *, imagined: bool) -> 
         "color": model.losses.color_coef > 0,
         "scene": model.rssm.carries_scene,
     }
-    return [name for name in NEEDED[sees] if not found[name]]
+    return [name for name in SHOWN[sees] if name != "features" and not found[name]]
 
 
 def no_decoder(sees: Sees, missing: Sequence[str], whose: str) -> str:

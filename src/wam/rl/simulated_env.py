@@ -9,7 +9,7 @@ from torch import Tensor
 from wam.policy.config import Sees
 from wam.rl.decision_env import DecisionEnv
 from wam.rl.frame_filter import FrameFilter, PrevAction
-from wam.rl.sight import condition_dim, measured_sight
+from wam.rl.sight import condition_parts, measured_sight
 from wam.sim.pool import SimPool
 from wam.sim.rules import judged, to_executable
 from wam.tasks.starts import Start
@@ -60,7 +60,7 @@ class SimulatedEnv(DecisionEnv):
     ) -> None:
         super().__init__(
             starts=len(starts),
-            cond_dim=condition_dim(sees, world_model),
+            cond_dim=sum(condition_parts(sees, world_model)),
             num_envs=num_envs,
             episode_steps=episode_steps,
             act_steps=act_steps,

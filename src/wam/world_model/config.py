@@ -1,4 +1,4 @@
-"""Configuration pages of the world model and of its training."""
+"""Configuration page of the world model: architecture and losses."""
 
 from typing import Final, Literal
 
@@ -6,8 +6,7 @@ from pydantic import Field, model_validator
 
 from wam.contracts import PROPRIO_DIM, config
 from wam.nn.mlp import Activation
-from wam.training.config import OptimizerConfig
-from wam.world_model.colors import moments_of
+from wam.world_model.colors import Absent, moments_of
 from wam.world_model.scene import SCENE_DIM
 
 Positive = Field(gt=0)
@@ -79,6 +78,10 @@ class DecoderConfig:
         color_hidden: Hidden widths of the decoder of colour moments, used when ``losses.color_coef``
             is above 0.
         colors: Size of each camera's palette then, and where ``encoder.measures_colors``.
+        absent_colors: What decoder and painter of colour moments learn of the centre of a colour that is not
+            in the frame: nothing (``free``), or that it is where it is on the mean (``mean``). Two networks
+            that learn nothing of it say two different things, of which policies see one on real frames and
+            the other in imagination.
         feat_init_scale: Factor on the initial weights of the layer that reads the features; published 1.
             One-hot codes are small numbers to Xavier weights: the images begin almost without them.
     """
@@ -87,6 +90,7 @@ class DecoderConfig:
     proprio_hidden: tuple[int, ...] = ()
     color_hidden: tuple[int, ...] = ()
     colors: int = Field(default=24, gt=1, le=256)
+    absent_colors: Absent = "free"
     feat_init_scale: float = Field(default=1.0, gt=0)
 
 
@@ -176,9 +180,14 @@ class WorldModelConfig:
     @property
     def feat(self) -> int:
         """Width F of the features: D + S, published 2048, and whatever else the state carries."""
+        return sum(self.feat_parts)
+
+    @property
+    def feat_parts(self) -> tuple[int, ...]:
+        """Widths of what features are made of, in their order: h, z, and whatever else the state carries."""
         size = self.rssm
-        carried = self.outset_dim + self.scene_dim + (PROPRIO_DIM if size.carries_arm else 0)
-        return size.deter + size.stoch + carried
+        carried = (self.outset_dim, self.scene_dim, PROPRIO_DIM if size.carries_arm else 0)
+        return (size.deter, size.stoch, *(width for width in carried if width))
 
     @property
     def scene_dim(self) -> int:
@@ -190,111 +199,3 @@ class WorldModelConfig:
         """Where the carried scene begins in the features; None where none is carried."""
         size = self.rssm
         return size.deter + size.stoch + self.outset_dim if size.carries_scene else None
-
-
-@config
-class RecurrentPhaseConfig:
-    """The second part of a training, with the encoder as it is (``wam.world_model.recurrent_phase``).
-
-    Attributes:
-        steps: Optimisation steps of this part.
-        batch: Streams B per step.
-        sequence_steps: Frames T per stream and step.
-        decode_fraction: Share of the B x T frames that are decoded for the image loss.
-        overshooting_coef: In place of ``losses.overshooting_coef``.
-        optimizer: Its page.
-    """
-
-    steps: int = Positive
-    batch: int = Positive
-    sequence_steps: int = Field(gt=1)
-    decode_fraction: float = Field(default=1.0, gt=0, le=1)
-    overshooting_coef: float = Field(default=0.0, ge=0)
-    optimizer: OptimizerConfig
-
-
-@config
-class SceneTrainingConfig:
-    """How a carried scene is learned, before the first step (``wam.world_model.scene_training``).
-
-    Attributes:
-        steps: Optimisation steps.
-        batch: Pairs of neighbouring frames per step.
-        most_age: Frames by which the outset is older than them at most; as imagination goes on.
-        optimizer: Its page.
-    """
-
-    steps: int = Positive
-    batch: int = Positive
-    most_age: int = Field(ge=0)
-    optimizer: OptimizerConfig
-
-
-@config
-class WorldModelTrainingConfig:
-    """How a world model is trained.
-
-    Attributes:
-        steps: Optimisation steps.
-        batch: Streams B per step.
-        sequence_steps: Frames T per stream and step.
-        decode_fraction: Share of the B x T frames that are decoded for the image loss, drawn at random
-            for each step; the loss is their mean, so it is unbiased. 1 is the published form, a third
-            gives several times as many steps per second (docs/published.md, first trial).
-        precision: ``fp32``, or ``bf16`` for convolutions, linear layers outside the time loop and their
-            gradients; weights, the recurrent part and the losses stay in fp32. For GPUs; most CPUs have no
-            instructions for it.
-        reset_probability: Chance per frame that the state is dropped although the episode goes on;
-            published 0.01, not needed when streams reset at true starts.
-        streams: How the data is read. ``episodes`` tiles each episode, so that states are dropped exactly
-            where one ends. ``published`` cuts the list of all windows into one stretch a stream and carries
-            the state over the ends of episodes; each episode's last frame is never used (docs/published.md,
-            faults B2 and B3).
-        replace_every: Steps after which a quarter of the streams is moved to random places, which mixes
-            batches when a pass over the data is long; absent, streams read straight through.
-        validation_batches: Batches of held-out streams behind each validation point; 0 switches it off.
-        validate_every: Steps between validation points.
-        optimizer: Its page.
-        log_every: Steps averaged into one point of the curves.
-        checkpoint_every: Steps between resumable checkpoints.
-        recurrent_phase: A second part after ``steps``, in one process whatever the number of devices; absent
-            as published.
-        scene: Of the scene, where ``world_model.rssm.carries_scene``; no effect elsewhere.
-    """
-
-    steps: int = Positive
-    batch: int = Positive
-    sequence_steps: int = Field(gt=1)
-    decode_fraction: float = Field(default=1.0, gt=0, le=1)
-    precision: Literal["fp32", "bf16"] = "fp32"
-    reset_probability: float = Field(default=0.0, ge=0, lt=1)
-    streams: Literal["episodes", "published"] = "episodes"
-    replace_every: int | None = Field(default=None, gt=0)
-    validation_batches: int = Field(default=0, ge=0)
-    validate_every: int = Field(default=500, gt=0)
-    optimizer: OptimizerConfig
-    log_every: int = Field(default=50, gt=0)
-    checkpoint_every: int = Field(default=500, gt=0)
-    recurrent_phase: RecurrentPhaseConfig | None = None
-    scene: SceneTrainingConfig | None = None
-
-    @model_validator(mode="after")
-    def _published_streams_read_straight_through(self) -> "WorldModelTrainingConfig":
-        if self.streams == "published" and self.replace_every is not None:
-            raise ValueError(
-                f"replace_every {self.replace_every} has no effect on streams 'published'; leave it out"
-            )
-        return self
-
-
-def check_scene(model: WorldModelConfig, training: WorldModelTrainingConfig) -> None:
-    """What neither page can check alone.
-
-    Raises:
-        ValueError: If the model carries a scene and nothing says how it is learned.
-    """
-    if model.rssm.carries_scene and training.scene is None:
-        raise ValueError(
-            "world_model.rssm.carries_scene is true and world_model_training.scene is absent: say there how "
-            "the scene is learned, or set the first to false"
-        )

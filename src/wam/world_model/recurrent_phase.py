@@ -23,11 +23,11 @@ from wam.contracts import EMBED, Batch, LossOutput
 from wam.episodes.loaded import Episodes
 from wam.training.loop import TrainingResult, train
 from wam.world_model.color_targets import ColorTargets
-from wam.world_model.config import RecurrentPhaseConfig, WorldModelTrainingConfig
 from wam.world_model.filtering import encode_rows
 from wam.world_model.model import WorldModel
 from wam.world_model.state import RSSMState
 from wam.world_model.train import WorldModelObjective, WorldModelValidation
+from wam.world_model.training_config import RecurrentPhaseConfig, WorldModelTrainingConfig
 
 
 class RecurrentPhaseObjective(WorldModelObjective):

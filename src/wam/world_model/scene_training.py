@@ -29,10 +29,10 @@ from wam.seeding import numpy_generator, torch_generator
 from wam.tasks.table import BUTTON, LIGHT_ON, SCENE_UNITS, SWITCH
 from wam.training.loop import train
 from wam.training.passes import ShuffledPasses, Stateless
-from wam.world_model.config import SceneTrainingConfig
 from wam.world_model.contact_places import contacts
 from wam.world_model.model import WorldModel
 from wam.world_model.scene import JOINTS, POSITION, SCENE_DIM, SceneTrack, carried_scene
+from wam.world_model.training_config import SceneTrainingConfig
 
 JOINT_BLUR: Final = (0.005, 0.005, 0.003, 0.003)
 """Mean deviation (m) of the joints that the motion starts from: slider, drawer, button, switch."""

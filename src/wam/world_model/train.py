@@ -14,11 +14,11 @@ from wam.episodes.published_streams import PublishedStreams, Streams
 from wam.episodes.sampler import StreamSampler
 from wam.seeding import torch_generator
 from wam.world_model.color_targets import ColorTargets
-from wam.world_model.config import WorldModelTrainingConfig
 from wam.world_model.frames import make_frames
 from wam.world_model.model import WorldModel
 from wam.world_model.part import Part
 from wam.world_model.state import RSSMState
+from wam.world_model.training_config import WorldModelTrainingConfig
 
 
 class WorldModelObjective:

@@ -28,13 +28,14 @@ from wam.training.loop import TrainingResult, steps_taken, train
 from wam.training.resume import load_state
 from wam.training.team import ALONE, Team
 from wam.world_model.color_targets import ColorTargets
-from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig, check_scene
+from wam.world_model.config import WorldModelConfig
 from wam.world_model.model import WorldModel
 from wam.world_model.part import Part, split_streams
 from wam.world_model.recurrent_phase import train_recurrent_phase
 from wam.world_model.scene_training import fit_scene_
 from wam.world_model.state import RSSMState, joined
 from wam.world_model.train import WorldModelObjective, WorldModelValidation
+from wam.world_model.training_config import WorldModelTrainingConfig, check_scene
 
 
 class WorldModelPartsObjective(WorldModelObjective):

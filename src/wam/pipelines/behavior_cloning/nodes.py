@@ -18,7 +18,7 @@ from wam.pipelines.pages import ComputeConfig, TaskRow
 from wam.policy.cloning import chunks_from_episodes
 from wam.policy.cloning import clone_policy as clone
 from wam.policy.config import CloningConfig, DiffusionConfig
-from wam.rl.sight import measured_sight
+from wam.rl.sight import condition_parts, measured_sight
 from wam.seeding import numpy_generator
 from wam.training.checkpoint import Checkpoint
 from wam.training.device import resolve_device
@@ -43,13 +43,16 @@ def clone_policy(
 
     Returns the policy with averaged weights, from which PPO starts, that with the last ones, and curves.
     """
-    sight = measured_sight(policy.sees, WorldModel.from_checkpoint(world_model))
+    model = WorldModel.from_checkpoint(world_model)
+    sight, parts = measured_sight(policy.sees, model), condition_parts(policy.sees, model)
 
     def conditions(rows: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         shown = sight(torch.from_numpy(rows["feat"]), torch.from_numpy(rows[PROPRIO]))
         return np.asarray(shown.numpy(), np.float32)
 
-    return _clone(expert_features, expert_segments, conditions, task, policy, config, compute, seed, work_dir)
+    return _clone(
+        expert_features, expert_segments, conditions, parts, task, policy, config, compute, seed, work_dir
+    )
 
 
 def clone_control(
@@ -68,13 +71,16 @@ def clone_control(
         return rows["feat"]
 
     policy = replace(policy, sees="features")
-    return _clone(expert_features, expert_segments, conditions, task, policy, config, compute, seed, work_dir)
+    return _clone(
+        expert_features, expert_segments, conditions, (), task, policy, config, compute, seed, work_dir
+    )
 
 
 def _clone(
     expert_features: Arrays,
     expert_segments: pd.DataFrame,
     conditions: Conditions,
+    parts: Sequence[int],
     task: TaskRow,
     policy: DiffusionConfig,
     config: CloningConfig,
@@ -100,6 +106,7 @@ def _clone(
         policy,
         config,
         seed=seed,
+        parts=parts,
         work_dir=work_dir,
         device=resolve_device(compute.device),
         stop_after=compute.stop_after,

@@ -1,7 +1,7 @@
 """Success labels, near misses, the classifiers trained on both, and what features say of the scene."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -126,7 +126,8 @@ def train_reward_classifier(
     feat = play_features.lazy("feat")  # rows are picked on disk: all of them may be gigabytes
     play = play_frames(training_episodes, config, task.name, seed, lambda rows: np.asarray(feat.oindex[rows]))
     sets = world_model_sets(model, frames, draw, start_repeats=config.start_repeats, play=play)
-    trained = _train(sets, classifier, training, compute, seed, task.name)
+    parts = model.config.feat_parts
+    trained = _train(sets, classifier, training, compute, seed, task.name, parts)
     readout = ReadoutJudge(SceneReadout.from_checkpoint(scene_readout), task_called(task.name)).eval()
     return trained.to_checkpoint(), quality(trained, sets, task.name) | readout_quality_on(readout, sets)
 
@@ -174,6 +175,7 @@ def _train(
     compute: ComputeConfig,
     seed: int,
     task: str,
+    parts: Sequence[int] = (),
 ) -> RewardClassifier:
     trained, _ = train_classifier(
         sets.training.inputs(sees_start=classifier.sees_start),
@@ -181,6 +183,7 @@ def _train(
         classifier,
         training,
         seed=seed,
+        parts=parts,
         device=resolve_device(compute.device),
         stop_after=compute.stop_after,
         description=f"reward classifier {task}",

@@ -5,7 +5,8 @@ from typing import Any
 
 from wam.contracts import config_to_dict, dotted
 from wam.pipelines.pages import WorldModelRow
-from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
+from wam.world_model.config import WorldModelConfig
+from wam.world_model.training_config import WorldModelTrainingConfig
 
 Difference = tuple[Any, ...]
 """Dotted name of a setting, then its value for each world model."""

@@ -14,9 +14,10 @@ from wam.pipelines.history import Metrics, curves
 from wam.pipelines.pages import ComputeConfig, OpenLoopConfig, WorldModelRow
 from wam.training.checkpoint import Checkpoint
 from wam.training.device import resolve_device
-from wam.world_model.config import WorldModelConfig, WorldModelTrainingConfig
+from wam.world_model.config import WorldModelConfig
 from wam.world_model.model import WorldModel
 from wam.world_model.train_parts import WorldModelTask, train_world_model_on
+from wam.world_model.training_config import WorldModelTrainingConfig
 
 STRIP_FRAMES = 8
 """Frames shown of a predicted sequence."""
