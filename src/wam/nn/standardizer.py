@@ -48,7 +48,7 @@ class Standardizer(nn.Module):
         self.mean.copy_(x.mean(0))
         self.std.copy_(x.std(0, correction=0).clamp_min(self.std_floor))
         if parts:
-            width = torch.tensor([float(part) for part in parts for _ in range(part)])
+            width = self.std.new_tensor([part for part in parts for _ in range(part)])
             self.std.mul_((width * len(parts) / len(width)).sqrt())
 
     def forward(self, x: Float[Tensor, "*B dim"]) -> Float[Tensor, "*B dim"]:

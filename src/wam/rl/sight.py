@@ -2,10 +2,10 @@
 
 ::
 
-    features               f              as published
-    features_and_proprio   [f ; p]
-    colors_and_proprio     [c ; p]
-    scene_and_proprio      [s ; l ; p]
+    features                   f                  as published
+    features_and_proprio       [f ; p]
+    colors_and_proprio         [c ; p]
+    scene_and_proprio          [s ; l ; p]
     colors_scene_and_proprio   [c ; s ; l ; p]
 
 f are the features: [h ; z], and what else the state carries. p is proprioception as the world model's encoder
@@ -14,8 +14,8 @@ else what the world model's decoder reads from f. c is the mass and the centre o
 a few numbers that were learned on every layout of play, where the demonstrations of a task show fifty. On
 real frames the world model's decoder reads them from f; in imagination it does so too, or, where the scene is
 carried, they are painted from outset, scene and arm, which do not drift as h and z do. s is the scene that
-the state carries and l are the places where hands move things, told from s and the outset: with them nothing
-of h and z is seen, so such policies do not tell world models apart. Judges of success and probes are shown f,
+the state carries and l are the places where hands move things, told from s and the outset: who sees them
+alone sees nothing of h and z, and does not tell world models apart. Judges of success and probes are shown f,
 whatever the policy sees.
 """
 
