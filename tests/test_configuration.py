@@ -18,9 +18,11 @@ from wam.contracts import config_from_dict, merged
 from wam.datasets import ArtefactDataset, LineageDataset, WorkDirDataset
 from wam.hooks.run_environment import CONFIGURED, unread
 from wam.pipeline_registry import register_pipelines
-from wam.pipelines.ablation.table import AblationTable, cell_pages
+from wam.pipelines import ablation
+from wam.pipelines.ablation.pipeline import PAGES
+from wam.pipelines.ablation.table import AblationTable, cell_pages, cells_of_table
 from wam.pipelines.grid import BLIND, TASKS, WORLD_MODELS
-from wam.pipelines.page_checks import check_cell, check_pages
+from wam.pipelines.page_checks import cell_world_model, check_cell, check_pages
 from wam.settings import CONFIG_LOADER_ARGS
 from wam.tasks.table import TASK_NAMES
 from wam.world_model.config import WorldModelConfig
@@ -62,6 +64,20 @@ def test_parameters_are_typed_complete_and_fit_together(environment: str) -> Non
     assert {page.split(".")[0] for page in read - artefacts} <= set(pages)
     check_pages(pages)
     assert isinstance(pages["world_model"], WorldModelConfig)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_row_of_the_ablation_makes_typed_pages(environment: str) -> None:
+    """They are checked before every run, whatever runs: a row that holds in base alone stops all of paper."""
+    raw = deepcopy(parameters_of(environment))
+    table = config_from_dict(AblationTable, raw["ablation"])
+    cells = cell_pages(table, raw)
+    found = ParameterValidator({"ablation": ablation.create_pipeline(table, cells)}).validate_raw_params(
+        {**raw, PAGES: cells}
+    )
+    assert set(found[PAGES]) == {cell.name for cell in cells_of_table(table)}
+    for name, own in cells.items():
+        assert isinstance(cell_world_model({**raw, **own}), WorldModelConfig), name
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

@@ -1,7 +1,5 @@
 """Colour moments against a slow reference, and that they say where a small thing is."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -92,31 +90,6 @@ def test_the_loss_falls_to_nothing_when_both_heads_are_right():
     worse = decoder.losses(target + 1, target + 2, *colors(frames, frames))
     assert worse["color"] > 1
     assert worse["embed_color"] > 2 * worse["color"]
-
-
-@pytest.mark.parametrize(("absent", "taught"), [("free", False), ("mean", True)])
-def test_where_a_colour_is_that_is_not_in_the_frame_counts_if_asked_for(absent, taught):
-    images, _ = scenes(6)
-    colors = Colors(3, absent)
-    colors.fit_(images, images)
-    bare = torch.from_numpy(np.full((1, 64, 64, 3), TAN, np.uint8))
-    target, weight = colors(bare, bare)
-    _, present = both_cameras(images)(bare, bare)
-    gone = present == 0
-    assert gone.sum() == 8, "column and row of red and green, twice"
-    assert torch.equal(target[gone], torch.zeros(8))
-    decoder = ColorDecoder(5, None, (), moments_of(3))
-    decoder.from_feat = torch.nn.Identity()
-    elsewhere = target + gone
-    assert decoder.losses(elsewhere, target, target, weight)["color"] == (4 if taught else 0)
-
-
-def test_a_world_model_is_taught_of_absent_colours_as_its_page_says():
-    plain = tiny_config(color_coef=1.0)
-    taught = replace(plain, decoder=replace(plain.decoder, absent_colors="mean"))
-    for page, absent in ((plain, "free"), (taught, "mean")):
-        back = WorldModel.from_checkpoint(WorldModel(page).to_checkpoint())
-        assert back.colors.image_static.absent == back.colors.image_gripper.absent == absent
 
 
 def test_an_embedding_that_holds_them_is_not_asked_for_them():

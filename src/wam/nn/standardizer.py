@@ -44,7 +44,10 @@ class Standardizer(nn.Module):
                 f"cannot standardise by {len(x)} rows (empty or not finite); pass finite features"
             )
         if parts and sum(parts) != x.shape[-1]:
-            raise ValueError(f"parts {tuple(parts)} are {sum(parts)} wide, rows {x.shape[-1]}")
+            raise ValueError(
+                f"parts {tuple(parts)} are {sum(parts)} wide, rows {x.shape[-1]}; "
+                "name the widths of all parts"
+            )
         self.mean.copy_(x.mean(0))
         self.std.copy_(x.std(0, correction=0).clamp_min(self.std_floor))
         if parts:

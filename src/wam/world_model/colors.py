@@ -7,8 +7,6 @@ images alone. They are a target of training (``color_decoder``), and may be part
 every frame as proprioception is (``encoder.measures_colors``). Not part of the published models.
 """
 
-from typing import Literal
-
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, UInt8
@@ -29,8 +27,6 @@ SAMPLED_FRAMES = 1500
 """Frames that palette and scales are found on."""
 MOMENTS = 3
 """Of each colour: square root of its pixels, column and row of their centre."""
-Absent = Literal["free", "mean"]
-"""Where a colour that is not in the frame is said to be: anywhere, or at its mean."""
 
 
 def find_palette(images: UInt8[np.ndarray, "N H W 3"], colors: int) -> Float32[np.ndarray, "K 3"]:
@@ -72,22 +68,19 @@ def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 class ColorMoments(nn.Module):
     """Mass and centre of each colour of a palette in images of one camera, to mean 0 and deviation 1.
 
-    A colour that is not in a frame has a mass, and no centre. It is said to be at the mean, and its weight is
-    0 there, or 1 where ``absent`` is ``mean``.
+    A colour that is not in a frame has a mass, and no centre: its weight is 0 there.
 
     Args:
         colors: Size K of the palette, at most 256. Empty until ``fit_`` or until a checkpoint is loaded.
-        absent: Whether where such colours are counts.
     """
 
     nearest: Tensor
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, colors: int, absent: Absent = "free") -> None:
+    def __init__(self, colors: int) -> None:
         super().__init__()
         self.colors = colors
-        self.absent: Absent = absent
         self.register_buffer("nearest", torch.zeros(LEVELS**3, dtype=torch.uint8))
         self.register_buffer("mean", torch.zeros(colors * MOMENTS))
         self.register_buffer("scale", torch.ones(colors * MOMENTS))
@@ -112,10 +105,9 @@ class ColorMoments(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: UInt8[Tensor, "N H W 3"]) -> tuple[Float[Tensor, "N M"], Float[Tensor, "N M"]]:
-        """Moments ``(N, 3 K)``, and 1 where they count, 0 elsewhere."""
-        moments, seen = self._moments(images)
-        weight = torch.ones_like(seen) if self.absent == "mean" else seen
-        return (moments - self.mean) / self.scale * seen, weight
+        """Moments ``(N, 3 K)``, and 1 where they count, 0 where their colour is not in the frame."""
+        moments, weight = self._moments(images)
+        return (moments - self.mean) / self.scale * weight, weight
 
     def _moments(self, images: Tensor) -> tuple[Tensor, Tensor]:
         frames, height, width = images.shape[:3]
@@ -141,16 +133,15 @@ class Colors(nn.Module):
 
     Args:
         colors: Size K of each camera's palette.
-        absent: See ``ColorMoments``.
 
     Attributes:
         moments: M, of both cameras together.
     """
 
-    def __init__(self, colors: int, absent: Absent = "free") -> None:
+    def __init__(self, colors: int) -> None:
         super().__init__()
-        self.image_static = ColorMoments(colors, absent)
-        self.image_gripper = ColorMoments(colors, absent)
+        self.image_static = ColorMoments(colors)
+        self.image_gripper = ColorMoments(colors)
         self.moments = moments_of(colors)
 
     def fit_(

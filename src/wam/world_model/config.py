@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from wam.contracts import PROPRIO_DIM, config
 from wam.nn.mlp import Activation
-from wam.world_model.colors import Absent, moments_of
+from wam.world_model.colors import moments_of
 from wam.world_model.scene import SCENE_DIM
 
 Positive = Field(gt=0)
@@ -78,10 +78,6 @@ class DecoderConfig:
         color_hidden: Hidden widths of the decoder of colour moments, used when ``losses.color_coef``
             is above 0.
         colors: Size of each camera's palette then, and where ``encoder.measures_colors``.
-        absent_colors: What decoder and painter of colour moments learn of the centre of a colour that is not
-            in the frame: nothing (``free``), or that it is where it is on the mean (``mean``). Two networks
-            that learn nothing of it say two different things, of which policies see one on real frames and
-            the other in imagination.
         feat_init_scale: Factor on the initial weights of the layer that reads the features; published 1.
             One-hot codes are small numbers to Xavier weights: the images begin almost without them.
     """
@@ -90,7 +86,6 @@ class DecoderConfig:
     proprio_hidden: tuple[int, ...] = ()
     color_hidden: tuple[int, ...] = ()
     colors: int = Field(default=24, gt=1, le=256)
-    absent_colors: Absent = "free"
     feat_init_scale: float = Field(default=1.0, gt=0)
 
 

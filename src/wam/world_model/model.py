@@ -70,7 +70,7 @@ class WorldModel(nn.Module):
         self.proprio_decoder = self._proprio_decoder()
         self.color_decoder = self._color_decoder()
         known = self.color_decoder is not None or config.encoder.measures_colors
-        self.colors = Colors(config.decoder.colors, config.decoder.absent_colors) if known else None
+        self.colors = Colors(config.decoder.colors) if known else None
         initialise_(self, seed)
         self._apply_init_scales()
         if self.rssm.scene_track is not None:

@@ -126,8 +126,7 @@ def train_reward_classifier(
     feat = play_features.lazy("feat")  # rows are picked on disk: all of them may be gigabytes
     play = play_frames(training_episodes, config, task.name, seed, lambda rows: np.asarray(feat.oindex[rows]))
     sets = world_model_sets(model, frames, draw, start_repeats=config.start_repeats, play=play)
-    parts = model.config.feat_parts
-    trained = _train(sets, classifier, training, compute, seed, task.name, parts)
+    trained = _train(sets, classifier, training, compute, seed, task.name, model.config.feat_parts)
     readout = ReadoutJudge(SceneReadout.from_checkpoint(scene_readout), task_called(task.name)).eval()
     return trained.to_checkpoint(), quality(trained, sets, task.name) | readout_quality_on(readout, sets)
 
