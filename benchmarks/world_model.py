@@ -1,7 +1,8 @@
 """A training step of the full-size world model, and its recurrent part, against other implementations.
 
-Rows whose peer is not named are left out. Every side runs in fp32 on one thread, in this process, in turn,
-with the allocator settings that training uses (``wam.training.memory``); they help the peers as much.
+Rows whose peer is not named are left out. Every side runs on one thread, in this process, in turn, with the
+allocator settings that training uses (``wam.training.memory``), which help the peers as much: in fp32, and in
+bf16 under autocast where the processor has instructions for it.
 
     python -m benchmarks world_model --lumos DIR --extra DIR --dreamerv3-torch DIR --torchrl DIR
 """
@@ -11,6 +12,8 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +30,11 @@ from wam.world_model.model import WorldModel
 
 METHOD = (
     "Median [smallest..largest] ratio of CPU seconds (`time.process_time`), both sides in turn in one "
-    "process, one thread, fp32, random frames, untrained weights, the same allocator settings on both sides. "
-    "The machine was shared with other work, so single turns scatter. LUMOS is called without Lightning's "
-    "trainer and is given images as normalised floats and 15 values of proprioception, ours bytes and 18; "
-    "dreamerv3-torch samples its prior in the loop and mixes in 1 % uniform; TorchRL's layers have no norms "
-    "and its loop samples the prior too."
+    "process, one thread, fp32 but where a row says bf16, random frames, untrained weights, the same "
+    "allocator settings on both sides. The machine was shared with other work, so single turns scatter. "
+    "LUMOS is called without Lightning's trainer and is given images as normalised floats and 15 values "
+    "of proprioception, ours bytes and 18; dreamerv3-torch samples its prior in the loop and mixes in 1 % "
+    "uniform; TorchRL's layers have no norms and its loop samples the prior too."
 )
 FULL = {
     "encoder": {"cnn_depth": 48},
@@ -54,8 +57,13 @@ def build(page: dict[str, Any]) -> WorldModel:
     return WorldModel(config_from_dict(WorldModelConfig, page))
 
 
-def training_step(model: WorldModel, batch: int, steps: int) -> Callable[[], None]:
-    """One step on random frames: forward, loss, backward, clip, AdamW."""
+Autocast = Callable[[], AbstractContextManager[Any]]
+
+
+def training_step(
+    model: WorldModel, batch: int, steps: int, autocast: Autocast = nullcontext
+) -> Callable[[], None]:
+    """One step on random frames: forward and loss under ``autocast``, backward, clip, AdamW."""
     generator = torch_generator(0)
     shape = (batch, steps, 64, 64, 3)
     static, gripper = (torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator) for _ in range(2))
@@ -68,7 +76,8 @@ def training_step(model: WorldModel, batch: int, steps: int) -> Callable[[], Non
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        output, _ = model.loss(frames, model.initial_state(batch), generator)
+        with autocast():
+            output, _ = model.loss(frames, model.initial_state(batch), generator)
         output.loss.backward()
         nn.utils.clip_grad_norm_(parameters, 100.0)
         optimizer.step()
@@ -118,22 +127,26 @@ def step_rows(args: argparse.Namespace) -> list[Row]:
     """The whole step against LUMOS, in the precisions that the processor has."""
     from benchmarks.peers import lumos  # noqa: PLC0415 - drivers are loaded only where their peer is named
 
-    peer = lumos.build(args.lumos, args.batch)
-    sides = {
-        "ours": training_step(build(args.page), args.batch, args.steps),
-        "theirs": lumos.training_step(peer, args.batch, args.steps),
-    }
-    seconds = take_turns(sides, args.turns)
-    work = f"world-model step B{args.batch} T{args.steps}"
-    rows = [ratio_row(f"{work} fp32/fp32", "LUMOS", seconds["theirs"], seconds["ours"], bar=1.9)]
-    why = "this processor has no instructions for bf16 (avx512_bf16)"
+    size = args.batch, args.steps
+    precisions: dict[str, Autocast] = {"fp32": nullcontext}
     if torch.cpu._is_avx512_bf16_supported():
-        why = "our fast forms are for fp32; bf16 on a CPU takes the plain layers and was not measured"
-    rows.append(Row(f"{work} bf16/bf16 autocast", "LUMOS", None, bar=1.8, note=why))
-    default = ratio_row(
-        f"{work}, our default/stock fp32", "LUMOS", seconds["theirs"], seconds["ours"], bar=3.5
-    )
-    return [*rows, default]
+        precisions["bf16"] = partial(torch.autocast, "cpu", torch.bfloat16)
+    sides: dict[str, Callable[[], object]] = {}
+    for name, autocast in precisions.items():
+        sides[f"ours {name}"] = training_step(build(args.page), *size, autocast)
+        sides[f"theirs {name}"] = lumos.training_step(lumos.build(args.lumos, args.batch), *size, autocast)
+    seconds = take_turns(sides, args.turns)
+    work, stock = f"world-model step B{args.batch} T{args.steps}", seconds["theirs fp32"]
+    rows = [ratio_row(f"{work} fp32/fp32", "LUMOS", stock, seconds["ours fp32"], bar=1.9)]
+    if "bf16" in precisions:
+        half = seconds["theirs bf16"], seconds["ours bf16"]
+        rows.append(ratio_row(f"{work} bf16/bf16 autocast", "LUMOS", *half, bar=1.8))
+        rows.append(ratio_row(f"{work}, our bf16/stock fp32", "LUMOS", stock, seconds["ours bf16"]))
+    else:
+        why = "this processor has no instructions for bf16 (avx512_bf16)"
+        rows.append(Row(f"{work} bf16/bf16 autocast", "LUMOS", None, bar=1.8, note=why))
+    name = f"{work}, our default (fp32)/stock fp32"
+    return [*rows, ratio_row(name, "LUMOS", stock, seconds["ours fp32"], bar=3.5)]
 
 
 def rssm_rows(args: argparse.Namespace) -> list[Row]:

@@ -13,8 +13,7 @@ def make_set(labels, *, kind="real", episode=None, tcp=None):
         proprio[:, 0] = tcp
     feat = np.arange(len(labels), dtype=np.float32)[:, None]
     return RewardSet(
-        feat=feat,
-        start_feat=np.zeros_like(feat),
+        with_start=np.concatenate((feat, np.zeros_like(feat)), axis=1),
         proprio=proprio,
         label=labels,
         episode=np.zeros(len(labels), np.int64) if episode is None else np.array(episode),

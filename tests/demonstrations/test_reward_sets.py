@@ -74,6 +74,7 @@ def test_starts_stay_with_their_frames_in_a_training_set(world_model, demos):
         source = np.flatnonzero((before.feat == whole.feat[frame]).all(1))
         assert (before.start_feat[source] == whole.start_feat[frame]).all(1).any()
     joined = whole.inputs(sees_start=True)
+    assert np.shares_memory(joined, whole.with_start), "gigabytes are not copied"
     np.testing.assert_array_equal(joined, np.concatenate([whole.feat, whole.start_feat], axis=1))
     np.testing.assert_array_equal(whole.inputs(sees_start=False), whole.feat)
 

@@ -91,3 +91,29 @@ def test_a_run_that_kedros_own_runner_lets_go_of_on_ctrl_c_is_killed_not_running
         assert [row[0] for row in database.execute("select status from runs")] == ["KILLED"]
     assert "pybullet build time" not in ended.stderr
     assert "Add type hints" not in ended.stderr
+
+
+FIRST = """
+import sys, time
+from pathlib import Path
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+bootstrap_project(Path(sys.argv[1]))
+import wam.hooks.mlflow_run
+
+place, own = Path(sys.argv[2]), sys.argv[3]
+options = {"data_root": f"{place}/data", "mlflow_uri": f"sqlite:///{place}/mlflow.db"}
+with KedroSession.create(Path(sys.argv[1]), env="smoke", runtime_params=options) as session:
+    (place / f"ready-{own}").touch()
+    while len(list(place.glob("ready-*"))) < 3:
+        time.sleep(0.01)
+    session.load_context()
+"""
+
+
+@pytest.mark.slow
+def test_first_runs_that_start_together_make_one_database(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FIRST, str(ROOT), str(tmp_path)]
+    started = [subprocess.Popen([*command, str(n)], stderr=subprocess.PIPE, text=True) for n in range(3)]
+    errors = [process.communicate(timeout=120)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0], errors

@@ -103,9 +103,9 @@ def blind() -> RewardSets:
 
 def test_play_is_learned_from_besides_and_not_judged_by(model: WorldModel, seeing: RewardSets) -> None:
     frames, draw = task_frames(model.feat_dim, CONTEXTS), Draw(negatives=2, seed=0)
-    feat = np.zeros((4, model.feat_dim), np.float32)
+    feat = np.zeros((4, 2 * model.feat_dim), np.float32)
     label, numbers = np.array([True, False, True, False]), np.arange(4)
-    play = RewardSet(feat, feat, np.zeros((4, 18), np.float32), label, numbers, np.full(4, PLAY))
+    play = RewardSet(feat, np.zeros((4, 18), np.float32), label, numbers, np.full(4, PLAY))
     got = world_model_sets(model, frames, draw, start_repeats=2, play=play)
     assert (got.training.kind == PLAY).sum() == 4
     assert len(got.training) == len(seeing.training) + 4

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 from numpy.typing import NDArray
 
-from wam.demonstrations.reward_sets import RewardSet
+from wam.demonstrations.reward_sets import RewardSet, pairs_of
 from wam.episodes.loaded import Episodes
 from wam.seeding import numpy_generator
 from wam.tasks.predicates import is_feasible, succeeded
@@ -76,10 +76,9 @@ def draw_play_pairs(episodes: Episodes, task: str, count: int, *, most_steps: in
 def play_set(pairs: PlayPairs, episodes: Episodes, features: FeaturesAt) -> RewardSet:
     """The later frame of every pair with its label; the earlier one is its episode's start."""
     rows, places = np.unique(np.concatenate([pairs.start, pairs.end]), return_inverse=True)
-    seen = features(rows)[places.reshape(2, -1)]
+    start, end = places.reshape(2, -1)
     return RewardSet(
-        feat=seen[1],
-        start_feat=seen[0],
+        with_start=pairs_of(features(rows), end, start),
         proprio=episodes.proprio[pairs.end],
         label=pairs.label,
         episode=np.arange(len(pairs.label)),

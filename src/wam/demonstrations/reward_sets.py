@@ -14,12 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from wam.demonstrations.balance import NEGATIVES_PER_EPISODE, Balance, balanced_rows
 from wam.demonstrations.imagined import imagine_demonstrations
-from wam.reward.inputs import classifier_input
 from wam.seeding import numpy_generator
 from wam.world_model.model import WorldModel
 
@@ -36,17 +34,16 @@ class RewardSet:
     """Labelled frames.
 
     Attributes:
-        feat: (N, F) float32 features.
-        start_feat: (N, F) float32, the feature of the first frame of the same episode (segment or attempt, in
-            the same context); for imagined frames the filtered feature that imagination started from.
+        with_start: (N, 2F) float32, the feature of each frame beside that of the first frame of the same
+            episode (segment or attempt, in the same context); for imagined frames the filtered feature that
+            imagination started from. Side by side, so that nothing is copied to show both.
         proprio: (N, 18) float32 raw proprio; NaN where the frame was imagined and has none.
         label: (N,) bool, success by the oracle.
         episode: (N,) int64, episode within the set.
         kind: (N,) str, where the frame comes from.
     """
 
-    feat: NDArray[np.float32]
-    start_feat: NDArray[np.float32]
+    with_start: NDArray[np.float32]
     proprio: NDArray[np.float32]
     label: NDArray[np.bool_]
     episode: NDArray[np.int64]
@@ -55,11 +52,20 @@ class RewardSet:
     def __len__(self) -> int:
         return len(self.label)
 
+    @property
+    def feat(self) -> NDArray[np.float32]:
+        """(N, F), the features of the frames."""
+        return self.with_start[:, : self.with_start.shape[1] // 2]
+
+    @property
+    def start_feat(self) -> NDArray[np.float32]:
+        """(N, F), those of the first frames of their episodes."""
+        return self.with_start[:, self.with_start.shape[1] // 2 :]
+
     def rows(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> "RewardSet":
         """The frames at some rows (or where a mask is True)."""
         return RewardSet(
-            self.feat[rows],
-            self.start_feat[rows],
+            self.with_start[rows],
             self.proprio[rows],
             self.label[rows],
             self.episode[rows],
@@ -68,8 +74,7 @@ class RewardSet:
 
     def inputs(self, *, sees_start: bool) -> NDArray[np.float32]:
         """What a classifier is shown of every frame, (N, F), or (N, 2F) with the start beside it."""
-        feat, start = torch.from_numpy(self.feat), torch.from_numpy(self.start_feat)
-        return np.asarray(classifier_input(feat, start, sees_start=sees_start).numpy(), np.float32)
+        return self.with_start if sees_start else np.ascontiguousarray(self.feat)
 
 
 def concatenate(sets: Sequence[RewardSet]) -> RewardSet:
@@ -82,8 +87,7 @@ def concatenate(sets: Sequence[RewardSet]) -> RewardSet:
         raise ValueError("need at least one reward set, got none")
     offsets = np.cumsum([0, *(int(part.episode.max(initial=-1)) + 1 for part in sets[:-1])])
     return RewardSet(
-        feat=np.concatenate([part.feat for part in sets]),
-        start_feat=np.concatenate([part.start_feat for part in sets]),
+        with_start=np.concatenate([part.with_start for part in sets]),
         proprio=np.concatenate([part.proprio for part in sets]),
         label=np.concatenate([part.label for part in sets]),
         episode=np.concatenate([part.episode + at for part, at in zip(sets, offsets, strict=True)]),
@@ -123,13 +127,25 @@ def labelled_features(
     feat = np.asarray(features["feat"], np.float32)[kept]
     kind = [REAL if kinds is None else kinds[int(number)] for number in segment[kept]]
     return RewardSet(
-        feat=feat,
-        start_feat=feat[_first_rows(episode, step[kept])[episode]],
+        with_start=pairs_of(feat, np.arange(len(feat)), _first_rows(episode, step[kept])[episode]),
         proprio=np.asarray(features["proprio"], np.float32)[kept],
         label=found.to_numpy(np.bool_),
         episode=episode,
         kind=np.array(kind, np.str_),
     )
+
+
+def pairs_of(
+    feat: NDArray[np.float32], frames: NDArray[np.int64], starts: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Features at some rows, each beside that of its start, (n, 2F): a set's ``with_start``.
+
+    Args:
+        feat: (N, F).
+        frames: (n,) rows.
+        starts: (n,) rows of their starts.
+    """
+    return feat[np.stack((frames, starts), axis=1)].reshape(len(frames), -1)
 
 
 def _first_rows(episode: NDArray[np.int64], step: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -171,8 +187,7 @@ def imagined_features(
     )
     source = np.array([members[d][t] for d, t in zip(imagined.demonstration, imagined.step, strict=True)])
     return RewardSet(
-        feat=imagined.feat,
-        start_feat=real.start_feat[source],
+        with_start=np.concatenate((imagined.feat, real.start_feat[source]), axis=1),
         proprio=np.full((len(source), real.proprio.shape[1]), np.nan, np.float32),
         label=real.label[source],
         episode=imagined.demonstration,
@@ -186,7 +201,8 @@ def balanced(
     """All successes and a few random failures of every episode; see :func:`balanced_rows`."""
     rng = numpy_generator(seed, "balanced", len(frames))
     rows = balanced_rows(frames.episode, frames.label, rng=rng, negatives=negatives, balance=balance)
-    return frames.rows(rows)
+    # play is kept whole, and is gigabytes where much of it is learned from
+    return frames if np.array_equal(rows, np.arange(len(frames))) else frames.rows(rows)
 
 
 def training_set(

@@ -5,10 +5,13 @@ Lineage is logged by reference (name, version, path, digest); nothing is copied 
 """
 
 import atexit
+import fcntl
 import json
+import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,13 +66,25 @@ def dataset_inputs(entries: Mapping[str, Mapping[str, str]]) -> list[DatasetInpu
     ]
 
 
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other process is in such a block of the same folder; one that dies leaves it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 class MlflowRunHooks(MlflowHook):  # type: ignore[misc]
     """The parent run: started, tagged, given flat parameters and lineage, and ended."""
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Set up tracking as ``mlflow.yml`` says, and keep the configured parameters."""
-        super().after_context_created(context)
+        with _alone_in(Path(context.project_path)):  # or two first runs make one database twice, and one dies
+            super().after_context_created(context)
         pages = {name: page for name, page in context.config_loader["parameters"].items() if name != PAGES}
         self._parameters = dict(dotted(pages))
         self._project_path = Path(context.project_path)

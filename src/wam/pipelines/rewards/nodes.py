@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -40,6 +40,9 @@ from wam.training.checkpoint import Checkpoint
 from wam.training.device import resolve_device
 from wam.world_model.config import WorldModelConfig
 from wam.world_model.model import WorldModel
+
+_JUDGED_AT_ONCE: Final = 4096
+"""Frames of a training set, of which there are gigabytes."""
 
 
 def label_experts(
@@ -124,8 +127,16 @@ def train_reward_classifier(
     frames = TaskFrames.read(expert_features, expert_labels, failure_episodes, task.name)
     draw = Draw(negatives=config.negatives, balance=config.balance, seed=seed)
     feat = play_features.lazy("feat")  # rows are picked on disk: all of them may be gigabytes
-    play = play_frames(training_episodes, config, task.name, seed, lambda rows: np.asarray(feat.oindex[rows]))
-    sets = world_model_sets(model, frames, draw, start_repeats=config.start_repeats, play=play)
+    sets = world_model_sets(
+        model,
+        frames,
+        draw,
+        start_repeats=config.start_repeats,
+        # held by nobody here: it is as large as the set it becomes part of
+        play=play_frames(
+            training_episodes, config, task.name, seed, lambda rows: np.asarray(feat.oindex[rows])
+        ),
+    )
     trained = _train(sets, classifier, training, compute, seed, task.name, model.config.feat_parts)
     readout = ReadoutJudge(SceneReadout.from_checkpoint(scene_readout), task_called(task.name)).eval()
     return trained.to_checkpoint(), quality(trained, sets, task.name) | readout_quality_on(readout, sets)
@@ -212,7 +223,9 @@ def quality(classifier: RewardClassifier, sets: RewardSets, task: str) -> Metric
     table = detection_table(held_out, predicted, undecidable=undecidable).set_index("kind")
     decidable = table.loc["decidable", ["precision", "recall"]].dropna()
     seen = torch.from_numpy(sets.training.inputs(sees_start=sees_start))
-    on_training = precision_recall(sets.training.label, classifier.predict(seen).numpy())
+    parts = [slice(at, at + _JUDGED_AT_ONCE) for at in range(0, len(seen), _JUDGED_AT_ONCE)]
+    judged = torch.cat([classifier.predict(seen[part]) for part in parts]).numpy()
+    on_training = precision_recall(sets.training.label, judged)
     by_kind = table["false_positive_rate"].drop(["all", "decidable"]).dropna()
     return {
         "stage": "rewards",
