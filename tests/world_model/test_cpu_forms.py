@@ -1,11 +1,16 @@
 """The forms made for CPUs against the plain layers, through the whole loss."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from toy_world import CARRIED, random_batch, tiny_config, tiny_world_model
 
+from wam.contracts import config_from_dict
+from wam.nn.strided import quick_precision
 from wam.seeding import torch_generator
 from wam.world_model import decoder, encoder
+from wam.world_model.config import DecoderConfig, EncoderConfig
 from wam.world_model.imagination import FrozenPrior
 from wam.world_model.model import WorldModel
 from wam.world_model.state import RSSMState
@@ -23,7 +28,7 @@ def test_loss_gradients_and_samples_equal_those_of_the_plain_layers(monkeypatch)
     model = WorldModel(tiny_config(), seed=3)
     loss, gradients, state = loss_and_gradients(model)
     for module in (encoder, decoder):
-        monkeypatch.setattr(module, "in_one_go", lambda _: False)
+        monkeypatch.setattr(module, "quick_precision", lambda _: None)
     plain_loss, plain_gradients, plain_state = loss_and_gradients(model)
     assert loss == pytest.approx(plain_loss, rel=1e-6)
     assert torch.equal(state.stoch, plain_state.stoch)
@@ -34,11 +39,56 @@ def test_loss_gradients_and_samples_equal_those_of_the_plain_layers(monkeypatch)
             assert (got - want).norm() / want.norm() < 1e-5, name
 
 
-def test_other_precisions_take_the_plain_layers():
-    assert encoder.in_one_go(torch.zeros(1))
-    assert not encoder.in_one_go(torch.zeros(1, dtype=torch.float64))
+def through_the_cameras(autocast):
+    """Gradients of both stacks at a width of which some layers are narrow and some are not."""
+    torch.manual_seed(1)
+    page = config_from_dict(EncoderConfig, {"cnn_depth": 16})
+    seen = encoder.Encoder(page)
+    shown = decoder.Decoder(config_from_dict(DecoderConfig, {"cnn_depth": 16}), seen.embed_dim)
+    static, gripper = (
+        torch.randint(0, 256, (70, 64, 64, 3), dtype=torch.uint8, generator=torch_generator(n))
+        for n in (1, 2)
+    )
+    with autocast:
+        embed = seen.encode_bytes(static, gripper, torch.rand(70, 18, generator=torch_generator(3)))
+        loss = shown.loss(embed, static, gripper)
+    loss.backward()
+    named = {"encoder": seen, "decoder": shown}
+    gradients = {
+        f"{part}.{name}": parameter.grad
+        for part, module in named.items()
+        for name, parameter in module.named_parameters()
+        if parameter.dim() > 1
+    }
+    return loss.item(), gradients
+
+
+def test_in_bf16_they_are_as_near_to_fp32_as_the_plain_layers(monkeypatch):
+    exact_loss, exact = through_the_cameras(nullcontext())
+    quick_loss, quick = through_the_cameras(torch.autocast("cpu", torch.bfloat16))
+    for module in (encoder, decoder):
+        monkeypatch.setattr(module, "quick_precision", lambda _: None)
+    plain_loss, plain = through_the_cameras(torch.autocast("cpu", torch.bfloat16))
+    assert quick_loss == pytest.approx(exact_loss, rel=1e-3)
+    assert quick_loss not in (exact_loss, plain_loss), "both stacks were run in this precision and form"
+    off = {
+        side: {name: float((got[name] - want).norm() / want.norm()) for name, want in exact.items()}
+        for side, got in (("quick", quick), ("plain", plain))
+    }
+    assert quick["encoder.image_static.layers.0.weight"].dtype == torch.float32
+    assert all(error < 0.03 for error in off["quick"].values()), off["quick"]
+    assert all(error < 1.5 * off["plain"][name] for name, error in off["quick"].items()), off
+
+
+def test_precisions_that_they_have_and_those_that_take_the_plain_layers():
+    assert quick_precision(torch.zeros(1)) == torch.float32
+    assert quick_precision(torch.zeros(1, dtype=torch.float64)) is None
+    assert quick_precision(torch.zeros(1, dtype=torch.bfloat16)) is None
     with torch.autocast("cpu", torch.bfloat16):
-        assert not encoder.in_one_go(torch.zeros(1))
+        assert quick_precision(torch.zeros(1)) == torch.bfloat16
+        assert quick_precision(torch.zeros(1, dtype=torch.float64)) is None
+    with torch.autocast("cpu", torch.float16):
+        assert quick_precision(torch.zeros(1)) is None
 
 
 @pytest.mark.parametrize("carried", CARRIED)

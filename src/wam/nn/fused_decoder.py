@@ -19,19 +19,17 @@ from torch import Tensor
 
 from wam.nn.elu import elu_, elu_backward
 from wam.nn.strided import (
+    add_product,
     add_shifted,
-    channels_first,
-    channels_last,
     column_sums,
     convolve_padded,
     from_cell_weight,
     from_cells,
+    padded_gradients,
     patches,
     to_cell_weight,
     to_cells,
 )
-
-aten = torch.ops.aten
 
 CHUNK = 64
 """Frames taken at once; small enough for the cache, large enough for the matrix products."""
@@ -40,7 +38,10 @@ CELLS = 32
 
 
 def decoded_error(
-    x: Float[Tensor, "N inputs"], image: UInt8[Tensor, "N 64 64 3"], weights: tuple[Tensor, ...]
+    x: Float[Tensor, "N inputs"],
+    image: UInt8[Tensor, "N 64 64 3"],
+    weights: tuple[Tensor, ...],
+    precision: torch.dtype = torch.float32,
 ) -> Float[Tensor, ""]:
     """Half the squared error between decoded and recorded images, summed over frames, pixels and channels.
 
@@ -48,8 +49,9 @@ def decoded_error(
         x: Input of the first layer.
         image: Recorded, as bytes.
         weights: Weight and bias of each of the four layers of a ``ConvDecoder``, in turn.
+        precision: Of activations and products; errors are added up in fp32.
     """
-    error: Tensor = _DecodedError.apply(x, image_cells(image), *weights)  # type: ignore[no-untyped-call]
+    error: Tensor = _DecodedError.apply(x, image_cells(image), precision, *weights)  # type: ignore[no-untyped-call]
     return error
 
 
@@ -63,17 +65,18 @@ def image_cells(image: UInt8[Tensor, "N 64 64 3"]) -> UInt8[Tensor, "N 32 32 12"
 
 class _DecodedError(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, cells: Tensor, *weights: Tensor) -> Tensor:
-        stack = _Stack(weights)
-        total = x.new_zeros(())
+    @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
+    def forward(ctx: Any, x: Tensor, cells: Tensor, precision: torch.dtype, *weights: Tensor) -> Tensor:
+        stack, shown = _Stack(tuple(weight.to(precision) for weight in weights)), x.to(precision)
+        total = x.new_zeros((), dtype=torch.float32)
         d_x = torch.empty_like(x) if any(ctx.needs_input_grad) else None
         for start in range(0, len(x), CHUNK):
             rows = slice(start, start + CHUNK)
-            difference = stack.decode(x[rows]).sub_(cells[rows].to(x.dtype).div_(127.5).sub_(1.0))
+            difference = stack.decode(shown[rows]).float().sub_(cells[rows].float().div_(127.5).sub_(1.0))
             flat = difference.view(-1)
             total += 0.5 * flat.dot(flat)
             if d_x is not None:
-                d_x[rows] = stack.backward(difference)
+                d_x[rows] = stack.backward(difference.to(precision))
         if d_x is not None:
             ctx.save_for_backward(d_x, *stack.gradients())
         return total
@@ -81,12 +84,12 @@ class _DecodedError(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        d_x, *d_weights = (saved * grad for saved in ctx.saved_tensors)
-        return d_x, None, *d_weights
+        d_x, *d_weights = (saved * grad.to(saved.dtype) for saved in ctx.saved_tensors)
+        return d_x, None, None, *d_weights
 
 
 class _Stack:
-    """The four layers in their quick forms, the activations of one chunk, and the sums of the gradients."""
+    """The four layers in their quick forms, the activations of one chunk, and fp32 sums of the gradients."""
 
     def __init__(self, weights: tuple[Tensor, ...]) -> None:
         point, point_bias, spread, spread_bias, double, double_bias, last, last_bias = weights
@@ -108,8 +111,9 @@ class _Stack:
             self.last,
             last_bias,
         )
-        self.sums = [torch.zeros_like(weight) for weight in kept]
+        self.sums = [torch.zeros_like(weight, dtype=torch.float32) for weight in kept]
         self.kept: tuple[Tensor, ...] = ()
+        self.points: list[tuple[Tensor, Tensor]] = []
 
     def decode(self, x: Tensor) -> Tensor:
         """Images in cell form, ``(n, 32, 32, 12)``."""
@@ -130,36 +134,25 @@ class _Stack:
         d_b = elu_backward(self._convolution(4, d_c, b, self.double), b)
         pieces = patches(d_b, self.shapes[1][-1])
         flat = a.view(len(pieces), -1)
-        self.sums[2].addmm_(flat.t(), pieces)
+        add_product(self.sums[2], flat.t(), pieces)
         self.sums[3].add_(column_sums(d_b))
         d_a = elu_backward((pieces @ self.spread.t()).view(a.shape), a)
         flat = d_a.view(len(x), -1)
-        self.sums[0].addmm_(x.t(), flat)
+        self.points.append((x, flat))
         self.sums[1].add_(column_sums(d_a))
         return flat @ self.point.t()
 
     def _convolution(self, place: int, grad: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         """Gradient of the input of a convolution in cell form; adds up those of its weight and bias."""
-        pad = weight.shape[-1] - 1
-        d_x, d_weight, _ = aten.convolution_backward(
-            channels_first(grad),
-            channels_first(x),
-            weight,
-            None,
-            [1, 1],
-            [pad, pad],
-            [1, 1],
-            False,
-            [0, 0],
-            1,
-            [True, True, False],
-        )
+        d_x, d_weight = padded_gradients(grad, x, weight)
         self.sums[place].add_(d_weight)
         self.sums[place + 1].add_(column_sums(grad).view(4, -1).sum(dim=0))
-        return channels_last(d_x)
+        return d_x
 
     def gradients(self) -> list[Tensor]:
         """Of the weights and biases, in the shapes of the layers."""
+        inputs, outputs = (torch.cat(each) for each in zip(*self.points, strict=True))
+        add_product(self.sums[0], inputs.t(), outputs)  # the largest of all: once, not once a chunk
         d_point, d_point_bias, d_spread, d_spread_bias, d_double, d_double_bias, d_last, d_last_bias = (
             self.sums
         )

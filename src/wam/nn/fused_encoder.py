@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from wam.nn.elu import elu_, elu_backward
 from wam.nn.strided import (
+    add_product,
     add_shifted,
     channels_first,
     channels_last,
@@ -39,22 +40,24 @@ WIDE: Final = 384
 
 
 def encode_bytes(
-    image: UInt8[Tensor, "N 64 64 3"], weights: tuple[Tensor, ...]
+    image: UInt8[Tensor, "N 64 64 3"], weights: tuple[Tensor, ...], precision: torch.dtype = torch.float32
 ) -> Float[Tensor, "N outputs"]:
     """What a ``ConvEncoder`` makes of images, here as bytes.
 
     Args:
         image: Recorded.
         weights: Weight and bias of each of the four layers, in turn.
+        precision: Of activations and products, and of what is returned.
     """
-    encoded: Tensor = _EncodeBytes.apply(image, *weights)  # type: ignore[no-untyped-call]
+    encoded: Tensor = _EncodeBytes.apply(image, precision, *weights)  # type: ignore[no-untyped-call]
     return encoded
 
 
 class _EncodeBytes(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, image: Tensor, *weights: Tensor) -> Tensor:
-        kernels, biases = weights[::2], weights[1::2]
+    @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
+    def forward(ctx: Any, image: Tensor, precision: torch.dtype, *weights: Tensor) -> Tensor:
+        kernels, biases = ([x.to(precision) for x in part] for part in (weights[::2], weights[1::2]))
         outputs = [
             bias.new_empty(len(image), side, side, len(bias))
             for side, bias in zip(SIDES, biases, strict=True)
@@ -86,7 +89,7 @@ class _EncodeBytes(torch.autograd.Function):
                 layers.add_gradients(index, d_y, inputs[index])
                 if index > 0:
                     d_y = layers.input_gradient(index, d_y)
-        return None, *layers.gradients()
+        return None, None, *layers.gradients()
 
 
 def _pixels(image: Tensor, dtype: torch.dtype) -> Tensor:
@@ -95,20 +98,20 @@ def _pixels(image: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 class _Layers:
-    """The kernels in the forms that the backward pass takes, and the sums of the gradients."""
+    """The kernels in the forms that the backward pass takes, and the sums of the gradients, in fp32."""
 
     def __init__(self, kernels: list[Tensor]) -> None:
         self.kernels = kernels
         self.flat = [kernel.permute(0, 2, 3, 1).reshape(len(kernel), -1) for kernel in kernels]
         self.cells = [to_cell_weight(kernel) for kernel in kernels[1:-1]]
-        self.d_flat = [torch.zeros_like(flat) for flat in self.flat]
-        self.d_bias = [kernel.new_zeros(len(kernel)) for kernel in kernels]
+        self.d_flat = [torch.zeros_like(flat, dtype=torch.float32) for flat in self.flat]
+        self.d_bias = [kernel.new_zeros(len(kernel), dtype=torch.float32) for kernel in kernels]
 
     def add_gradients(self, index: int, d_y: Tensor, x: Tensor) -> None:
         """Add those of a layer's kernel and bias."""
         self.d_bias[index] += column_sums(d_y)
         if self.flat[index].shape[1] >= WIDE:
-            self.d_flat[index].addmm_(d_y.view(-1, d_y.shape[-1]).t(), patches(x, KERNEL))
+            add_product(self.d_flat[index], d_y.view(-1, d_y.shape[-1]).t(), patches(x, KERNEL))
             return
         kernel = self.kernels[index]
         _, d_kernel, _ = aten.convolution_backward(

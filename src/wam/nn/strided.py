@@ -9,10 +9,22 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+aten = torch.ops.aten
 
-def in_one_go(x: Tensor) -> bool:
-    """Whether the forms made for CPUs in single precision apply where ``x`` is computed with."""
-    return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+NARROW = 64
+"""Channels below which oneDNN's gradients in bf16 are slow: 12 are, 192 are not."""
+
+
+def quick_precision(x: Tensor) -> torch.dtype | None:
+    """What the forms made for CPUs compute in where ``x`` is computed with; None where they do not apply.
+
+    Under autocast to bf16 they have bf16 activations and products, and sums of gradients in fp32.
+    """
+    if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.bfloat16):
+        return None
+    if not torch.is_autocast_enabled("cpu"):
+        return torch.float32 if x.dtype == torch.float32 else None
+    return torch.bfloat16 if torch.get_autocast_dtype("cpu") == torch.bfloat16 else None
 
 
 def channels_first(x: Float[Tensor, "n h w c"]) -> Float[Tensor, "n c h w"]:
@@ -32,10 +44,40 @@ def convolve_padded(
     return channels_last(functional.conv2d(channels_first(x), weight, bias, padding=weight.shape[-1] - 1))
 
 
+def padded_gradients(
+    grad: Float[Tensor, "n H W o"], x: Float[Tensor, "n h w c"], weight: Float[Tensor, "o c k k"]
+) -> tuple[Float[Tensor, "n h w c"], Float[Tensor, "o c k k"]]:
+    """Gradients of the input and the weight of :func:`convolve_padded`, from that of its output.
+
+    Every pixel of the input sees ``k x k`` of the output. In bf16 and with few channels the two products over
+    these are three times as quick as what oneDNN does.
+    """
+    kernel = weight.shape[-1]
+    if weight.dtype == torch.bfloat16 and len(weight) < NARROW:
+        seen = patches(grad, kernel, stride=1)
+        turned = weight.flip(2, 3).permute(2, 3, 0, 1)
+        d_turned = seen.t() @ x.reshape(len(seen), -1)
+        d_x = (seen @ turned.reshape(seen.shape[1], -1)).view(x.shape)
+        return d_x, d_turned.view(turned.shape).permute(2, 3, 0, 1).flip(2, 3)
+    places = [1, 1], [kernel - 1] * 2, [1, 1], False, [0, 0], 1, [True, True, False]
+    d_first, d_weight, _ = aten.convolution_backward(
+        channels_first(grad), channels_first(x), weight, None, *places
+    )
+    return channels_last(d_first), d_weight
+
+
 def column_sums(x: Float[Tensor, "*rows c"]) -> Float[Tensor, " c"]:
     """Sum over all axes but the last."""
     flat = x.reshape(-1, x.shape[-1])
     return flat.new_ones(len(flat)) @ flat  # several times quicker than a sum over rows
+
+
+def add_product(total: Float[Tensor, "a c"], x: Float[Tensor, "a b"], y: Float[Tensor, "b c"]) -> None:
+    """Add ``x @ y`` to a sum that may be more precise than the two."""
+    if total.dtype == x.dtype:
+        total.addmm_(x, y)
+    else:
+        total += x @ y
 
 
 def to_cell_weight(weight: Float[Tensor, "i o k k"]) -> Float[Tensor, "cells i half half"]:
@@ -81,11 +123,11 @@ def add_shifted(pieces: Float[Tensor, "n h w k k c"]) -> Float[Tensor, "n H W c"
     return out
 
 
-def patches(x: Float[Tensor, "n H W c"], kernel: int) -> Float[Tensor, "nhw kkc"]:
-    """What each placement of a kernel with stride 2 sees, one row each."""
+def patches(x: Float[Tensor, "n H W c"], kernel: int, stride: int = 2) -> Float[Tensor, "nhw kkc"]:
+    """What each placement of a kernel sees, one row each."""
     count, height, width, channels = x.shape
-    rows, columns = (height - kernel) // 2 + 1, (width - kernel) // 2 + 1
+    rows, columns = (height - kernel) // stride + 1, (width - kernel) // stride + 1
     across, down, along, _ = x.stride()
     size = (count, rows, columns, kernel, kernel * channels)
-    seen = x.as_strided(size, (across, 2 * down, 2 * along, down, 1))
+    seen = x.as_strided(size, (across, stride * down, stride * along, down, 1))
     return seen.reshape(count * rows * columns, -1)

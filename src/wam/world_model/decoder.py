@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from wam.nn.conv import ConvDecoder, normalise_image
 from wam.nn.fused_decoder import decoded_error
-from wam.nn.strided import in_one_go
+from wam.nn.strided import quick_precision
 from wam.world_model.config import DecoderConfig
 from wam.world_model.losses import image_loss
 
@@ -44,9 +44,11 @@ class Decoder(nn.Module):
             image_static: Recorded, as bytes.
             image_gripper: Likewise.
         """
-        if not in_one_go(feat):
+        precision = quick_precision(feat)
+        if precision is None:
             target = normalise_image(image_static), normalise_image(image_gripper)
             return image_loss(self(feat), target)
         shared = self.shared(feat)
-        static = decoded_error(shared, image_static, self.image_static.weights())
-        return (static + decoded_error(shared, image_gripper, self.image_gripper.weights())) / len(feat)
+        static = decoded_error(shared, image_static, self.image_static.weights(), precision)
+        gripper = decoded_error(shared, image_gripper, self.image_gripper.weights(), precision)
+        return (static + gripper) / len(feat)

@@ -8,7 +8,7 @@ from torch.nn import functional
 from wam.contracts import PROPRIO_DIM
 from wam.nn.conv import WIDTH_PER_DEPTH, ConvEncoder, normalise_image
 from wam.nn.fused_encoder import encode_bytes
-from wam.nn.strided import in_one_go
+from wam.nn.strided import quick_precision
 from wam.world_model.config import LAYER_NORM_EPS, EncoderConfig
 
 
@@ -64,10 +64,12 @@ class Encoder(nn.Module):
             image_gripper: Bytes.
             measured: As for ``forward``.
         """
-        if not in_one_go(measured):
+        precision = quick_precision(measured)
+        if precision is None:
             return self(normalise_image(image_static), normalise_image(image_gripper), measured)  # type: ignore[no-any-return]
-        static = encode_bytes(image_static, self.image_static.weights())
-        return self._fuse(static, encode_bytes(image_gripper, self.image_gripper.weights()), measured)
+        static = encode_bytes(image_static, self.image_static.weights(), precision)
+        gripper = encode_bytes(image_gripper, self.image_gripper.weights(), precision)
+        return self._fuse(static, gripper, measured)
 
     def _fuse(self, static: Tensor, gripper: Tensor, measured: Tensor) -> Tensor:
         both = torch.cat([static, gripper], dim=-1)
