@@ -70,10 +70,17 @@ def test_parts_that_are_not_the_row_are_refused():
         Standardizer(9).fit(torch.randn(4, 9), (6, 2))
 
 
-@pytest.mark.parametrize("rows", [torch.zeros(0, 2), torch.tensor([[float("nan"), 0.0]])])
-def test_standardizer_refuses_empty_and_nan(rows):
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_standardizer_refuses_what_is_not_finite_wherever_it_is(value):
+    rows = torch.randn(300, 40)
+    rows[211, 17] = value
     with pytest.raises(ValueError, match="cannot standardise"):
-        Standardizer(2).fit(rows)
+        Standardizer(40).fit(rows)
+
+
+def test_standardizer_refuses_nothing_at_all():
+    with pytest.raises(ValueError, match="cannot standardise"):
+        Standardizer(2).fit(torch.zeros(0, 2))
 
 
 def test_seeded_init_depends_on_seed_and_name_only():
