@@ -59,7 +59,7 @@ class WorldModelTrainingConfig:
             for each step; the loss is their mean, so it is unbiased. 1 is the published form, a third
             gives several times as many steps per second (docs/published.md, first trial).
         precision: ``fp32``, or ``bf16`` for convolutions, linear layers outside the time loop and their
-            gradients; weights, the recurrent part and the losses stay in fp32. For GPUs, and for CPUs that have
+            gradients; weights, the recurrent part and the losses stay in fp32. For GPUs, and for CPUs with
             instructions for it (avx512_bf16); others are many times slower with it.
         reset_probability: Chance per frame that the state is dropped although the episode goes on;
             published 0.01, not needed when streams reset at true starts.
