@@ -164,5 +164,9 @@ def plot(found: Sequence[Growth]) -> str:
                 memory.plot(x, [cost.memory for cost in growth.costs], "o-", markersize=3)
             time.set(xscale="log", yscale="log", title=f"against {axis}", ylabel="CPU seconds")
             memory.set(xscale="log", yscale="log", xlabel=axis, ylabel="peak memory (MB)")
+            values = sorted({cost.value for growth in found for cost in growth.costs if cost.axis == axis})
+            for part in (time, memory):
+                part.set_xticks(values, [f"{value:g}" for value in values], fontsize=7)
+                part.set_xticks([], minor=True)
             time.legend(fontsize=7)
         return to_svg(figure)
