@@ -49,15 +49,13 @@ TOY = FULL | {
     "decoder": {"cnn_depth": 2},
 }
 PEERS = ("lumos", "dreamerv3_torch", "torchrl")
+Autocast = Callable[[], AbstractContextManager[Any]]
 Observe = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
 def build(page: dict[str, Any]) -> WorldModel:
     """Our world model without its head, which the peers have not."""
     return WorldModel(config_from_dict(WorldModelConfig, page))
-
-
-Autocast = Callable[[], AbstractContextManager[Any]]
 
 
 def training_step(
