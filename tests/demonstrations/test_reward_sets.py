@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from reward_frames import make_set
 
 from wam.demonstrations.replay_labels import label_recorded
@@ -12,6 +13,7 @@ from wam.demonstrations.reward_sets import (
     labelled_features,
     training_set,
 )
+from wam.reward.inputs import classifier_input
 from wam.world_model.featurize import featurize_segments
 
 
@@ -75,7 +77,8 @@ def test_starts_stay_with_their_frames_in_a_training_set(world_model, demos):
         assert (before.start_feat[source] == whole.start_feat[frame]).all(1).any()
     joined = whole.inputs(sees_start=True)
     assert np.shares_memory(joined, whole.with_start), "gigabytes are not copied"
-    np.testing.assert_array_equal(joined, np.concatenate([whole.feat, whole.start_feat], axis=1))
+    parts = torch.from_numpy(whole.feat), torch.from_numpy(whole.start_feat)
+    np.testing.assert_array_equal(joined, classifier_input(*parts, sees_start=True).numpy())
     np.testing.assert_array_equal(whole.inputs(sees_start=False), whole.feat)
 
 

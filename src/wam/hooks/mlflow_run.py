@@ -12,7 +12,9 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any, Final
 
 import mlflow
@@ -68,13 +70,14 @@ def dataset_inputs(entries: Mapping[str, Mapping[str, str]]) -> list[DatasetInpu
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Wait until no other process is in such a block of the same folder; one that dies leaves it."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    """Wait until no other process of this machine is in such a block of a folder; one that dies leaves it.
+
+    The lock is a file among temporary ones: a folder may lie where none can be had, on NFS for example.
+    """
+    name = sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    with (Path(gettempdir()) / f"wam-mlflow-{os.getuid()}-{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
 
 
 class MlflowRunHooks(MlflowHook):  # type: ignore[misc]

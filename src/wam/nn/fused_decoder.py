@@ -3,8 +3,8 @@
 The loss is a plain sum over frames, so its gradients are known as soon as a frame is decoded. Frames are
 therefore taken a few at a time from the features to the gradients while everything is in the cache, and no
 activation outlives its chunk; of gradients those of the first layer's output do, whose product with the
-features is the largest and is made once. The layers are those of ``ConvDecoder``, which this must equal, in forms that
-the CPU's matrix products are quick at; tensors have channels last, ``(n, h, w, c)``:
+features is the largest and is made once. The layers are those of ``ConvDecoder``, which this must equal, in
+forms that the CPU's matrix products are quick at; tensors have channels last, ``(n, h, w, c)``:
 
 - a transposed convolution of few pixels and many channels is one product and a sum of shifted pieces;
 - one with an even kernel and stride 2 is a plain convolution of half the kernel to four times the channels,
