@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from wam.demonstrations.play_pairs import PLAY, PlayPairs, draw_play_pairs, play_set
+from wam.demonstrations import play_pairs
+from wam.demonstrations.play_pairs import PLAY, PlayFrames, PlayPairs, draw_play_pairs
+from wam.demonstrations.reward_sets import concatenate
 from wam.tasks.predicates import is_feasible, succeeded
 from wam.tasks.table import DRAWER
 from wam.tasks.table import task as task_called
@@ -45,14 +47,20 @@ def test_the_same_seed_draws_the_same_and_tasks_differ(drawer_episodes):
     assert not closing.label.any()
 
 
-def test_every_frame_has_its_own_feature_and_that_of_its_start(drawer_episodes):
-    pairs = drawn(drawer_episodes)
+def test_every_frame_has_its_own_feature_and_that_of_its_start(drawer_episodes, monkeypatch):
+    monkeypatch.setattr(play_pairs, "READ_AT_ONCE", 7)  # several blocks, the last of them short
+    pairs, read = drawn(drawer_episodes), []
 
     def features(rows):
         assert (np.diff(rows) > 0).all()
+        read.append(rows)
         return np.stack([rows, 2 * rows], axis=1).astype(np.float32)
 
-    frames = play_set(pairs, drawer_episodes, features)
+    proprio = drawer_episodes.proprio[pairs.end]
+    frames = concatenate([PlayFrames(pairs, proprio, features, feat_dim=2)])
+    whole = np.concatenate(read)
+    assert len(read) > 1
+    assert np.array_equal(whole, np.unique(whole)), "no frame is read twice"
     assert np.array_equal(frames.feat[:, 0], pairs.end)
     assert np.array_equal(frames.start_feat[:, 1], 2 * pairs.start)
     assert np.array_equal(frames.proprio, drawer_episodes.proprio[pairs.end])

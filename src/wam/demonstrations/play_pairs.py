@@ -14,7 +14,6 @@ import numpy as np
 from jaxtyping import Bool, Int64
 from numpy.typing import NDArray
 
-from wam.demonstrations.reward_sets import RewardSet, pairs_of
 from wam.episodes.loaded import Episodes
 from wam.seeding import numpy_generator
 from wam.tasks.predicates import is_feasible, succeeded
@@ -23,6 +22,8 @@ from wam.tasks.table import task as task_called
 PLAY: Final = "play"
 """Kind of these frames."""
 DRAWN_AT_ONCE: Final = 100_000
+READ_AT_ONCE: Final = 4096
+"""Frames whose features are read from disk at a time."""
 MOST_DRAWS: Final = 20
 """Times that so many pairs are drawn in search of successes: rare ones may stay fewer than asked for."""
 
@@ -73,14 +74,48 @@ def draw_play_pairs(episodes: Episodes, task: str, count: int, *, most_steps: in
     return PlayPairs(start[kept], end[kept], done[kept])
 
 
-def play_set(pairs: PlayPairs, episodes: Episodes, features: FeaturesAt) -> RewardSet:
-    """The later frame of every pair with its label; the earlier one is its episode's start."""
-    rows, places = np.unique(np.concatenate([pairs.start, pairs.end]), return_inverse=True)
-    start, end = places.reshape(2, -1)
-    return RewardSet(
-        with_start=pairs_of(features(rows), end, start),
-        proprio=episodes.proprio[pairs.end],
-        label=pairs.label,
-        episode=np.arange(len(pairs.label)),
-        kind=np.full(len(pairs.label), PLAY),
-    )
+@dataclass(frozen=True)
+class PlayFrames:
+    """The later frame of every pair, its episode's start the earlier one; features are read when asked for.
+
+    Attributes:
+        pairs: Of one task.
+        proprio: (n, 18) raw proprio of the later frames.
+        features: Reads features.
+        feat_dim: F, their width.
+    """
+
+    pairs: PlayPairs
+    proprio: NDArray[np.float32]
+    features: FeaturesAt
+    feat_dim: int
+
+    @property
+    def width(self) -> int:
+        """2F, of a frame beside its start."""
+        return 2 * self.feat_dim
+
+    @property
+    def label(self) -> NDArray[np.bool_]:
+        """(n,) whether the task was done between the frames."""
+        return self.pairs.label
+
+    @property
+    def episode(self) -> NDArray[np.int64]:
+        """(n,) a number for each pair."""
+        return np.arange(len(self.pairs.label))
+
+    @property
+    def kind(self) -> NDArray[np.str_]:
+        """(n,) all of them are play."""
+        return np.full(len(self.pairs.label), PLAY)
+
+    def write_to(self, with_start: NDArray[np.float32]) -> None:
+        """Read the features into their places, (n, 2F), a block of ascending rows at a time."""
+        pairs = np.stack((self.pairs.end, self.pairs.start), axis=1)
+        rows, places = np.unique(pairs, return_inverse=True)
+        places, halves = places.reshape(pairs.shape), with_start.reshape(*pairs.shape, self.feat_dim)
+        for at in range(0, len(rows), READ_AT_ONCE):
+            block = self.features(rows[at : at + READ_AT_ONCE])
+            here = (at <= places) & (places < at + len(block))
+            halves[here] = block[places[here] - at]

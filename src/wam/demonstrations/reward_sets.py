@@ -11,6 +11,7 @@ classifier cannot resolve shows up as error, listed by kind of failure.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,33 @@ SegmentFeatures = Mapping[str, NDArray[np.generic]]
 REAL, IMAGINED, BEFORE = "real", "imagined", "before_success"
 """Kinds of frames that are not near misses: filtered expert frames, imagined ones, and the frames of a
 held-out successful attempt before it succeeded."""
+
+
+class LabelledFrames(Protocol):
+    """Frames that can become part of a set; their features may still be on disk, and are gigabytes."""
+
+    @property
+    def width(self) -> int:
+        """2F, of a row of ``with_start``."""
+
+    @property
+    def proprio(self) -> NDArray[np.float32]:
+        """(N, 18) raw proprio; NaN where there is none."""
+
+    @property
+    def label(self) -> NDArray[np.bool_]:
+        """(N,) success by the oracle."""
+
+    @property
+    def episode(self) -> NDArray[np.int64]:
+        """(N,) episode within the part."""
+
+    @property
+    def kind(self) -> NDArray[np.str_]:
+        """(N,) where the frame comes from."""
+
+    def write_to(self, with_start: NDArray[np.float32]) -> None:
+        """Put the features where they belong, (N, 2F)."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +81,15 @@ class RewardSet:
         return len(self.label)
 
     @property
+    def width(self) -> int:
+        """2F, of a row of ``with_start``."""
+        return int(self.with_start.shape[1])
+
+    def write_to(self, with_start: NDArray[np.float32]) -> None:
+        """Copy the features, (N, 2F)."""
+        with_start[:] = self.with_start
+
+    @property
     def feat(self) -> NDArray[np.float32]:
         """(N, F), the features of the frames."""
         return self.with_start[:, : self.with_start.shape[1] // 2]
@@ -77,7 +114,7 @@ class RewardSet:
         return self.with_start if sees_start else np.ascontiguousarray(self.feat)
 
 
-def concatenate(sets: Sequence[RewardSet]) -> RewardSet:
+def concatenate(sets: Sequence[LabelledFrames]) -> RewardSet:
     """One set from several, their episodes kept apart.
 
     Raises:
@@ -86,8 +123,12 @@ def concatenate(sets: Sequence[RewardSet]) -> RewardSet:
     if not sets:
         raise ValueError("need at least one reward set, got none")
     offsets = np.cumsum([0, *(int(part.episode.max(initial=-1)) + 1 for part in sets[:-1])])
+    ends = np.cumsum([len(part.label) for part in sets])
+    with_start = np.empty((ends[-1], sets[0].width), np.float32)
+    for part, end in zip(sets, ends, strict=True):
+        part.write_to(with_start[end - len(part.label) : end])
     return RewardSet(
-        with_start=np.concatenate([part.with_start for part in sets]),
+        with_start=with_start,
         proprio=np.concatenate([part.proprio for part in sets]),
         label=np.concatenate([part.label for part in sets]),
         episode=np.concatenate([part.episode + at for part, at in zip(sets, offsets, strict=True)]),
@@ -200,9 +241,9 @@ def balanced(
 ) -> RewardSet:
     """All successes and a few random failures of every episode; see :func:`balanced_rows`."""
     rng = numpy_generator(seed, "balanced", len(frames))
-    rows = balanced_rows(frames.episode, frames.label, rng=rng, negatives=negatives, balance=balance)
-    # play is kept whole, and is gigabytes where much of it is learned from
-    return frames if np.array_equal(rows, np.arange(len(frames))) else frames.rows(rows)
+    return frames.rows(
+        balanced_rows(frames.episode, frames.label, rng=rng, negatives=negatives, balance=balance)
+    )
 
 
 def training_set(
@@ -211,13 +252,24 @@ def training_set(
     seed: int,
     negatives: int = NEGATIVES_PER_EPISODE,
     balance: Balance = "uniform",
+    play: LabelledFrames | None = None,
 ) -> RewardSet:
     """Balance every part per episode, and put them together.
+
+    Args:
+        parts: Made one after another, as each is large.
+        seed: Of the draws.
+        negatives: See :func:`balanced_rows`.
+        balance: As there.
+        play: Frames that are drawn as many of each label already, and kept whole.
 
     Raises:
         ValueError: If no frame is a success, or none a failure.
     """
-    whole = concatenate([balanced(part, seed=seed, negatives=negatives, balance=balance) for part in parts])
+    kept: list[LabelledFrames] = [
+        balanced(part, seed=seed, negatives=negatives, balance=balance) for part in parts
+    ]
+    whole = concatenate(kept if play is None else [*kept, play])
     if whole.label.all() or not whole.label.any():
         raise ValueError(
             f"all {len(whole)} training frames have the label {bool(whole.label.all())}: "

@@ -13,9 +13,8 @@ from wam.datasets import ArrayBlocks, Arrays
 from wam.demonstrations.control_conditions import unit_proprio
 from wam.demonstrations.failures import NearMissConfig, record_attempts, undecidable_kinds
 from wam.demonstrations.held_out import detection_table
-from wam.demonstrations.play_pairs import FeaturesAt, draw_play_pairs, play_set
+from wam.demonstrations.play_pairs import FeaturesAt, PlayFrames, draw_play_pairs
 from wam.demonstrations.replay_labels import label_segments
-from wam.demonstrations.reward_sets import RewardSet
 from wam.episodes.statistics import ProprioStatistics
 from wam.episodes.store import EpisodeStore
 from wam.pipelines.features.nodes import demonstrations
@@ -132,9 +131,13 @@ def train_reward_classifier(
         frames,
         draw,
         start_repeats=config.start_repeats,
-        # held by nobody here: it is as large as the set it becomes part of
         play=play_frames(
-            training_episodes, config, task.name, seed, lambda rows: np.asarray(feat.oindex[rows])
+            training_episodes,
+            config,
+            task.name,
+            seed,
+            lambda rows: np.asarray(feat.oindex[rows]),
+            model.feat_dim,
         ),
     )
     trained = _train(sets, classifier, training, compute, seed, task.name, model.config.feat_parts)
@@ -161,21 +164,31 @@ def train_proprio_classifier(
     draw = Draw(negatives=config.negatives, balance=config.balance, seed=seed)
     proprio = training_episodes.read("proprio")
     play = play_frames(
-        training_episodes, config, task.name, seed, lambda rows: unit_proprio(proprio[rows], statistics)
+        training_episodes,
+        config,
+        task.name,
+        seed,
+        lambda rows: unit_proprio(proprio[rows], statistics),
+        proprio.shape[1],
     )
     sets = proprio_sets(frames, statistics, draw, play=play)
     return quality(_train(sets, classifier, training, compute, seed, task.name), sets, task.name)
 
 
 def play_frames(
-    training_episodes: EpisodeStore, config: RewardsConfig, task: str, seed: int, features: FeaturesAt
-) -> RewardSet | None:
+    training_episodes: EpisodeStore,
+    config: RewardsConfig,
+    task: str,
+    seed: int,
+    features: FeaturesAt,
+    feat_dim: int,
+) -> PlayFrames | None:
     """Pairs of frames of play that a task's classifier learns from; None where the page asks for none."""
     if config.play_pairs == 0:
         return None
     episodes = training_episodes.load(images=False)
     pairs = draw_play_pairs(episodes, task, config.play_pairs, most_steps=config.play_steps, seed=seed)
-    return play_set(pairs, episodes, features)
+    return PlayFrames(pairs, episodes.proprio[pairs.end], features, feat_dim)
 
 
 def _train(

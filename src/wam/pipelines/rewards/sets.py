@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import pandas as pd
@@ -13,7 +12,13 @@ from wam.demonstrations.balance import Balance
 from wam.demonstrations.failures import SUCCESS_KIND, Attempts, Role, has_attempts, read_attempts
 from wam.demonstrations.held_out import HeldOutSet, held_out_set
 from wam.demonstrations.observed import observe_segments
-from wam.demonstrations.reward_sets import RewardSet, imagined_features, labelled_features, training_set
+from wam.demonstrations.reward_sets import (
+    LabelledFrames,
+    RewardSet,
+    imagined_features,
+    labelled_features,
+    training_set,
+)
 from wam.episodes.rotation import RotationConvention
 from wam.episodes.statistics import ProprioStatistics
 from wam.world_model.featurize import featurize_segments
@@ -78,7 +83,12 @@ class Draw:
 
 
 def world_model_sets(
-    model: WorldModel, frames: TaskFrames, draw: Draw, *, start_repeats: int, play: RewardSet | None = None
+    model: WorldModel,
+    frames: TaskFrames,
+    draw: Draw,
+    *,
+    start_repeats: int,
+    play: LabelledFrames | None = None,
 ) -> RewardSets:
     """Sets on features: demonstrations and attempts, both of them imagined, and play; held-out attempts.
 
@@ -108,7 +118,7 @@ def world_model_sets(
 
 
 def proprio_sets(
-    frames: TaskFrames, statistics: ProprioStatistics, draw: Draw, *, play: RewardSet | None = None
+    frames: TaskFrames, statistics: ProprioStatistics, draw: Draw, *, play: LabelledFrames | None = None
 ) -> RewardSets:
     """The same sets without eyes: proprioception of real frames; nothing is imagined.
 
@@ -146,12 +156,17 @@ def _sets(
     imagine: Imagine | None,
     draw: Draw,
     convention: RotationConvention,
-    play: RewardSet | None,
+    play: LabelledFrames | None,
 ) -> RewardSets:
-    parts = chain(_training_parts(frames, featurize, imagine, convention), [] if play is None else [play])
     judged = labelled_features(*frames.attempts_of("held_out", featurize, convention))
     is_full = judged.kind == SUCCESS_KIND
     return RewardSets(
-        training_set(parts, seed=draw.seed, negatives=draw.negatives, balance=draw.balance),
+        training_set(
+            _training_parts(frames, featurize, imagine, convention),
+            seed=draw.seed,
+            negatives=draw.negatives,
+            balance=draw.balance,
+            play=play,
+        ),
         held_out_set(judged.rows(is_full), judged.rows(~is_full), seed=draw.seed, negatives=draw.negatives),
     )
