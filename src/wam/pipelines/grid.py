@@ -98,26 +98,23 @@ def cells(
         rows: Pages of which each condition has a row: name in the node to name of the table. Each cell's
             ``task`` is its row of ``tasks`` in any case.
     """
-    copies = Pipeline([])
-    for condition in conditions:
-        for task in TASKS:
-            made = nodes()
-            copies += Pipeline(
+    made, own = nodes(), tuple(of_condition)
+    return Pipeline(
+        Pipeline(
+            made,
+            namespace=f"{condition}.{task}",
+            inputs={**{name: name for name in shared}, **{name: f"{condition}.{name}" for name in own}},
+            parameters=_pages(
                 made,
-                namespace=f"{condition}.{task}",
-                inputs={
-                    **{name: name for name in shared},
-                    **{name: f"{condition}.{name}" for name in of_condition},
-                },
-                parameters=_pages(
-                    made,
-                    condition,
-                    parameters,
-                    {**_own_rows(rows, condition), "params:task": f"params:tasks.{task}"},
-                ),
-                tags=[condition, task],
-            )
-    return copies
+                condition,
+                parameters,
+                {**_own_rows(rows, condition), "params:task": f"params:tasks.{task}"},
+            ),
+            tags=[condition, task],
+        )
+        for condition in conditions
+        for task in TASKS
+    )
 
 
 def of_each(
@@ -137,17 +134,17 @@ def of_each(
         parameters: Pages shared by all copies.
         rows: Pages of which each condition has a row: name in the node to name of the table.
     """
-    copies = Pipeline([])
-    for condition in conditions:
-        made = nodes()
-        copies += Pipeline(
+    made = nodes()
+    return Pipeline(
+        Pipeline(
             made,
             namespace=condition,
             inputs={name: name for name in shared},
             parameters=_pages(made, condition, parameters, _own_rows(rows, condition)),
             tags=[condition],
         )
-    return copies
+        for condition in conditions
+    )
 
 
 def _own_rows(rows: Mapping[str, str] | None, condition: str) -> dict[str, str]:

@@ -48,10 +48,10 @@ def create_pipeline(
 
 def _joined(parts: Sequence[Pipeline]) -> Pipeline:
     """All nodes once, with the tags of every cell that they are part of: Kedro keeps those of the first."""
-    tags: dict[str, set[str]] = {}
+    nodes: dict[str, Node] = {}
     for node in (node for part in parts for node in part.nodes):
-        tags.setdefault(node.name, set()).update(node.tags)
-    return Pipeline([node.tag(tags[node.name]) for node in sum(parts, Pipeline([])).nodes])
+        nodes[node.name] = node.tag(nodes[node.name].tags) if node.name in nodes else node
+    return Pipeline(nodes.values())
 
 
 def _of_cell(table: AblationTable, cell: AblationCell, pages: Iterable[str]) -> Pipeline:
@@ -79,16 +79,11 @@ def _tags(table: AblationTable, cell: AblationCell) -> list[str]:
 def _cell(variant: Variant, *, shows_play: bool) -> Pipeline:
     """All of a cell, with the features of play if it or another one needs them."""
     alone = [variant]
-    found = world_model.create_pipeline(alone) + features.create_pipeline(alone)
-    found += behavior_cloning.create_pipeline(alone) + evaluation.create_pipeline(alone)
+    stages = [world_model, features, behavior_cloning, evaluation]
     if variant.refined:
-        return (
-            found
-            + rewards.create_pipeline(alone)
-            + diagnostics.create_pipeline(alone)
-            + ppo.create_pipeline(alone)
-        )
-    return Pipeline([node for node in found.nodes if shows_play or node.short_name != PLAY_FEATURES])
+        return Pipeline(stage.create_pipeline(alone) for stage in (*stages, rewards, diagnostics, ppo))
+    found = (node for stage in stages for node in stage.create_pipeline(alone).nodes)
+    return Pipeline(node for node in found if shows_play or node.short_name != PLAY_FEATURES)
 
 
 def _page(of_cells: Sequence[str], tags: Iterable[str]) -> Pipeline:

@@ -97,4 +97,4 @@ def create_pipeline(conditions: Sequence[str] = WORLD_MODELS) -> Pipeline:
         of_condition=["world_model", "scene_readout", "probes"],
         parameters=_PAGES,
     )
-    return probes + calibration + sum((_gathered(name) for name in conditions), Pipeline([]))
+    return Pipeline([probes, calibration, *(_gathered(name) for name in conditions)])

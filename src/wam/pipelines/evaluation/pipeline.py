@@ -162,4 +162,4 @@ def create_pipeline(conditions: Sequence[str] = CONDITIONS) -> Pipeline:
     Args:
         conditions: World models, controls and references.
     """
-    return sum((_rows(condition) + _gathered(condition) for condition in conditions), Pipeline([]))
+    return Pipeline(part for condition in conditions for part in (_rows(condition), _gathered(condition)))
