@@ -50,6 +50,16 @@ def test_a_cell_can_be_run_alone(world_model: str) -> None:
     }
 
 
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_nothing_of_a_cell_leaves_its_condition(condition: str) -> None:
+    """Else the picture of the lineage has a dataset for each of 8 tasks where one could be folded away."""
+    whole = register_pipelines()["__default__"]
+    mine = whole.only_nodes_with_namespaces([condition])
+    read_by_others = {name for node in whole.nodes if node not in mine.nodes for name in node.inputs}
+    leaving = mine.outputs() | (mine.all_outputs() & read_by_others)
+    assert {name for name in leaving if cell_of(name.rpartition(".")[0])} == set()
+
+
 def test_cells_are_told_from_other_namespaces() -> None:
     assert cell_of("wam.open_drawer") == ("wam", "open_drawer")
     assert cell_of("input_image-s1.open_drawer") == ("input_image-s1", "open_drawer")

@@ -128,7 +128,7 @@ def _gathered(condition: str) -> Pipeline:
     trained, seeing = condition not in REFERENCES, is_world_model(condition)
     refined = is_refined(condition)
     figures = ["evaluation_metrics"]
-    figures += ["ppo_metrics"] if refined else []
+    figures += ["calibration_metrics", "ppo_metrics"] if refined else []
     figures += ["reward_metrics"] if refined or condition == PROPRIO else []
     whole = ["open_loop_summary"] if seeing else []
     gathered = _collect(collect_results, condition, "results", ["evaluation"])
