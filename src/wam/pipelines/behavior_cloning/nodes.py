@@ -1,6 +1,6 @@
 """Clone a diffusion policy from the demonstrations of one task."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from wam.datasets import Arrays
 from wam.pipelines.features.nodes import demonstrations
 from wam.pipelines.history import curves
 from wam.pipelines.pages import ComputeConfig, TaskRow
-from wam.policy.cloning import chunks_from_episodes
+from wam.policy.cloning import Chunks, chunks_from_episodes
 from wam.policy.cloning import clone_policy as clone
 from wam.policy.config import CloningConfig, DiffusionConfig
 from wam.rl.sight import condition_parts, measured_sight
@@ -24,8 +24,8 @@ from wam.training.checkpoint import Checkpoint
 from wam.training.device import resolve_device
 from wam.world_model.model import WorldModel
 
-Conditions = Callable[[Mapping[str, NDArray[Any]]], NDArray[np.float32]]
-"""What a policy sees of each of some rows of ``expert_features``, ``(N, C)``."""
+Rows = Mapping[str, NDArray[Any]]
+"""Rows of ``expert_features``: feat, action, proprio, segment, step."""
 
 
 def clone_policy(
@@ -45,14 +45,10 @@ def clone_policy(
     """
     model = WorldModel.from_checkpoint(world_model)
     sight, parts = measured_sight(policy.sees, model), condition_parts(policy.sees, model)
-
-    def conditions(rows: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-        shown = sight(torch.from_numpy(rows["feat"]), torch.from_numpy(rows[PROPRIO]))
-        return np.asarray(shown.numpy(), np.float32)
-
-    return _clone(
-        expert_features, expert_segments, conditions, parts, task, policy, config, compute, seed, work_dir
-    )
+    rows = _demonstrated(expert_features, expert_segments, task, config, seed)
+    shown = sight(torch.from_numpy(rows["feat"]), torch.from_numpy(rows[PROPRIO]))
+    chunks = _chunks(np.asarray(shown.numpy(), np.float32), rows, policy, config)
+    return _clone(chunks, parts, task, policy, config, compute, seed, work_dir)
 
 
 def clone_control(
@@ -66,20 +62,33 @@ def clone_control(
     work_dir: Path,
 ) -> tuple[Checkpoint, Checkpoint, pd.DataFrame]:
     """The same conditioned on what a control sees, which stands in the place of features."""
-
-    def conditions(rows: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-        return rows["feat"]
-
     policy = replace(policy, sees="features")
-    return _clone(
-        expert_features, expert_segments, conditions, (), task, policy, config, compute, seed, work_dir
+    rows = _demonstrated(expert_features, expert_segments, task, config, seed)
+    chunks = _chunks(rows["feat"], rows, policy, config)
+    return _clone(chunks, (), task, policy, config, compute, seed, work_dir)
+
+
+def _demonstrated(
+    expert_features: Arrays, expert_segments: pd.DataFrame, task: TaskRow, config: CloningConfig, seed: int
+) -> Rows:
+    segments = segments_of(expert_segments, task.name)
+    chosen = some_of(segments, config.demonstrations, task=task.name, seed=seed)
+    return expert_features.rows_where("segment", chosen)
+
+
+def _chunks(shown: NDArray[np.float32], rows: Rows, policy: DiffusionConfig, config: CloningConfig) -> Chunks:
+    return chunks_from_episodes(
+        shown,
+        rows["action"],
+        rows["segment"],
+        rows["step"],
+        horizon_steps=policy.horizon_steps,
+        pad_end=config.pad_segment_end,
     )
 
 
 def _clone(
-    expert_features: Arrays,
-    expert_segments: pd.DataFrame,
-    conditions: Conditions,
+    chunks: Chunks,
     parts: Sequence[int],
     task: TaskRow,
     policy: DiffusionConfig,
@@ -90,17 +99,6 @@ def _clone(
 ) -> tuple[Checkpoint, Checkpoint, pd.DataFrame]:
     if task.cloning_steps is not None:
         config = replace(config, steps=task.cloning_steps, epochs=None)
-    segments = segments_of(expert_segments, task.name)
-    chosen = some_of(segments, config.demonstrations, task=task.name, seed=seed)
-    rows = expert_features.rows_where("segment", chosen)
-    chunks = chunks_from_episodes(
-        conditions(rows),
-        rows["action"],
-        rows["segment"],
-        rows["step"],
-        horizon_steps=policy.horizon_steps,
-        pad_end=config.pad_segment_end,
-    )
     result = clone(
         chunks,
         policy,
