@@ -12,6 +12,7 @@ from kedro.framework.cli.utils import find_run_command
 from kedro.framework.startup import bootstrap_project
 
 from wam.cli import concurrent_nodes, prune, run
+from wam.episodes.calvin_frame import CalvinFormatError
 
 ROOT = Path(__file__).parents[1]
 
@@ -86,6 +87,47 @@ def test_the_older_spelling_arrives(options: Any) -> None:
 @pytest.mark.parametrize(("pipeline", "kept"), [("ablation", True), ("world_model", False)])
 def test_an_ablation_keeps_what_is_finished(options: Any, spelling: str, pipeline: str, kept: bool) -> None:
     assert options(spelling, pipeline)["only_missing_outputs"] is kept
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--env", "smok"], "there is no environment 'smok' (did you mean smoke?)"),
+        (
+            ["--pipelines", "ingest,world_models"],
+            "there is no pipeline 'world_models' (did you mean world_model?)",
+        ),
+        (["--pipeline=plays"], "there is no pipeline 'plays' (did you mean play?)"),
+        (
+            ["--namespaces", "wam.open_draw"],
+            "there is no namespace 'wam.open_draw' (did you mean wam.open_drawer?)",
+        ),
+    ],
+)
+def test_names_that_there_are_not_are_refused(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(ROOT)
+    result = CliRunner().invoke(run, arguments)
+    assert result.exit_code == 1
+    assert message in result.output
+
+
+def test_cells_and_whole_conditions_are_namespaces(options: Any) -> None:
+    assert list(options("--namespaces", "wam,diwa.open_drawer")["namespaces"]) == ["wam", "diwa.open_drawer"]
+
+
+def test_bad_input_is_told_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: Any) -> None:
+        raise CalvinFormatError("episode_0000001.npz: cannot be read; copy it again")
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(kedro_run, "callback", fail)
+    result = CliRunner().invoke(run, [])
+    assert (result.exit_code, result.output) == (
+        1,
+        "Error: episode_0000001.npz: cannot be read; copy it again\n",
+    )
 
 
 def test_the_environment_variable_counts(monkeypatch: pytest.MonkeyPatch) -> None:

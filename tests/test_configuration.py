@@ -16,7 +16,7 @@ from kedro.validation.parameter_validator import ParameterValidator
 
 from wam.contracts import config_from_dict, merged
 from wam.datasets import ArtefactDataset, LineageDataset, WorkDirDataset
-from wam.hooks.run_environment import CONFIGURED, unread
+from wam.hooks.parameters import CONFIGURED, unread
 from wam.pipeline_registry import register_pipelines
 from wam.pipelines import ablation
 from wam.pipelines.ablation.pipeline import PAGES

@@ -14,8 +14,8 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from nbclient import NotebookClient
 
+from wam.hooks.parameters import WrongParametersError
 from wam.hooks.provenance import ProvenanceError
-from wam.hooks.run_environment import WrongParametersError
 from wam.pipelines.grid import CONDITIONS, TASKS, WORLD_MODELS
 from wam.pipelines.pages import ImaginationStartsConfig
 from wam.pipelines.ppo.nodes import imagination_scenes

@@ -1,6 +1,8 @@
 """Commands of the project: ``kedro run`` with several nodes at once, ``kedro prune`` for old versions."""
 
 import os
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ from kedro.framework.cli.utils import CONTEXT_SETTINGS
 from kedro.framework.project import settings
 from kedro.utils import find_kedro_project
 
+from wam.contracts import InputError
+from wam.pipeline_registry import NAMES, register_pipelines
+
 
 @click.group(context_settings=CONTEXT_SETTINGS, name="wam")
 def cli() -> None:
@@ -20,6 +25,7 @@ def cli() -> None:
 @cli.command(name="run", params=kedro_run.params, help=kedro_run.help)
 def run(**options: Any) -> Any:
     """Run as Kedro does; ``concurrent_nodes`` of ``globals.yml`` says how many nodes at once."""
+    refuse_unknown_names(options)
     if not options["runner"] and not options["is_async"]:
         nodes = concurrent_nodes(options["conf_source"], options["env"])
         if nodes > 1:
@@ -29,7 +35,39 @@ def run(**options: Any) -> Any:
     if (options["pipelines"] or [options["pipeline"]]) == ["ablation"]:
         options["only_missing_outputs"] = True  # a night's work is not repeated by typing its command again
     assert kedro_run.callback is not None
-    return kedro_run.callback(**options)
+    try:
+        return kedro_run.callback(**options)
+    except InputError as error:  # its message says all; where in the code it was found helps nobody
+        raise click.ClickException(str(error)) from error
+
+
+def refuse_unknown_names(options: dict[str, Any]) -> None:
+    """Stop where an environment, a pipeline or a namespace was named that there is not.
+
+    Args:
+        options: Of ``kedro run``.
+
+    Raises:
+        click.ClickException: Naming it, and what was perhaps meant.
+    """
+    root = find_kedro_project(Path.cwd()) or Path.cwd()
+    conf = Path(options["conf_source"] or root / settings.CONF_SOURCE)
+    if options["env"] and conf.is_dir():
+        _refuse("environment", [options["env"]], sorted(one.name for one in conf.iterdir() if one.is_dir()))
+    chosen = options["pipelines"] or [options["pipeline"] or "__default__"]
+    _refuse("pipeline", chosen, NAMES)
+    if options["namespaces"] and "ablation" not in chosen:  # whose cells are a table that is read later
+        spaces = {node.namespace or "" for one in chosen for node in register_pipelines()[one].nodes}
+        spaces |= {space.split(".")[0] for space in spaces}
+        _refuse("namespace", options["namespaces"], sorted(spaces - {""}))
+
+
+def _refuse(kind: str, given: Iterable[str], known: Collection[str]) -> None:
+    for name in given:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known) or 'none'}"
+            raise click.ClickException(f"there is no {kind} {name!r} ({hint})")
 
 
 def concurrent_nodes(conf_source: str | None, env: str | None) -> int:

@@ -50,6 +50,10 @@ Batch = Mapping[str, "torch.Tensor"]
 """Tensors by batch key, read only: no loss or forward changes the batch it is given."""
 
 
+class InputError(ValueError):
+    """What was given cannot be used. The message names the thing, the value and the remedy, and is enough."""
+
+
 class LossOutput(NamedTuple):
     """What every trainable returns.
 

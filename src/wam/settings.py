@@ -58,6 +58,7 @@ def project_hooks() -> tuple[object, ...]:
         hooks.RunEnvironmentHooks(),
         hooks.FreshnessHooks(),
         hooks.AblationHooks(),
+        hooks.ParameterHooks(),
     )
 
 

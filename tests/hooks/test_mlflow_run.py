@@ -10,8 +10,10 @@ from kedro.framework.session.session import _create_hook_manager as _manager
 from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
+from mlflow import MlflowClient
 
 from wam.hooks import MlflowRunHooks
+from wam.hooks.mlflow_killed import PROCESS, end_killed_runs, this_process
 from wam.hooks.mlflow_run import runner_name
 from wam.runner import ConcurrentRunner
 
@@ -54,12 +56,34 @@ def test_a_runner_is_named_without_its_address() -> None:
     assert runner_name("SequentialRunner") == "SequentialRunner"
 
 
+def test_runs_of_dead_processes_are_ended_and_no_others(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    here = this_process().rpartition(":")[0]
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    experiment = client.create_experiment("wam", artifact_location=str(tmp_path))
+    tags = {
+        "KILLED": f"{here}:{gone.pid}",
+        "RUNNING": this_process(),
+        "elsewhere": f"another-{here}:{gone.pid}",
+        "untagged": None,
+    }
+    runs = {
+        name: client.create_run(experiment, tags={} if tag is None else {PROCESS: tag}).info.run_id
+        for name, tag in tags.items()
+    }
+    end_killed_runs(client, experiment)
+    found = {name: client.get_run(run).info.status for name, run in runs.items()}
+    assert found == {"KILLED": "KILLED", "RUNNING": "RUNNING", "elsewhere": "RUNNING", "untagged": "RUNNING"}
+
+
 INTERRUPTED = """
 import sys
 from pathlib import Path
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.runner import SequentialRunner
+from mlflow import MlflowClient
 bootstrap_project(Path(sys.argv[1]))
 import wam.pipelines.play.nodes as nodes
 

@@ -5,26 +5,8 @@ from pathlib import Path
 import pytest
 from kedro.io import DataCatalog
 
-from wam.hooks.run_environment import MissingInputsError, OutputInTheWayError, RunEnvironmentHooks, unread
+from wam.hooks.run_environment import MissingInputsError, OutputInTheWayError, RunEnvironmentHooks
 from wam.pipeline_registry import register_pipelines
-
-PAGES = {"seed", "world_model", "tasks.open_drawer"}
-
-
-def test_known_parameters_are_read() -> None:
-    assert (
-        list(unread({"seed": 1, "world_model": {"any": {"thing": 2}}, "tasks": {"open_drawer": {}}}, PAGES))
-        == []
-    )
-
-
-def test_unknown_parameters_are_named() -> None:
-    found = unread({"sed": 1, "tasks": {"opne_drawer": {"name": "x"}}}, PAGES)
-    assert list(found) == ["sed", "tasks.opne_drawer"]
-
-
-def test_run_options_are_no_parameters() -> None:
-    assert list(unread({"data_root": "elsewhere", "run_name": "x"}, PAGES)) == []
 
 
 @pytest.mark.parametrize(
@@ -41,6 +23,16 @@ def test_missing_inputs_name_the_pipeline_to_run_first(pipeline: str, missing: s
         )
     assert missing in str(stopped.value)
     assert f"kedro run --pipelines {first} --env smoke" in str(stopped.value)
+
+
+def test_a_data_set_of_the_users_is_not_to_be_made() -> None:
+    """As ``conf/paper`` has it: play would put its own frames where CALVIN's are expected."""
+    entry = {"type": "wam.datasets.DirectoryDataset", "filepath": "/nowhere/task_D_D"}
+    catalog = DataCatalog.from_config({"raw_episodes": entry})
+    with pytest.raises(MissingInputsError, match="there is none at /nowhere/task_D_D: put or link it there"):
+        RunEnvironmentHooks().before_pipeline_run(
+            run_params={"env": "paper"}, pipeline=register_pipelines()["ingest"], catalog=catalog
+        )
 
 
 def test_what_is_optional_may_be_missing() -> None:

@@ -27,6 +27,11 @@ class DirectoryDataset(MovedFolderDataset[Path]):
     With an unversioned entry ``filepath`` may be a folder of the user's, such as a CALVIN download.
     """
 
+    @property
+    def given(self) -> Path | None:
+        """Where a folder of the user's is expected, None where versions are kept."""
+        return None if self._version else Path(self._filepath)
+
     def _read(self, path: Path) -> Path:
         return path
 

@@ -224,7 +224,8 @@ class CalvinSplit:
 def _load_episode_ids(folder: Path) -> NDArray[np.int64]:
     if not folder.is_dir():
         raise CalvinFormatError(
-            f"{folder} is not a folder; give the training or validation folder of a CALVIN data set"
+            f"{folder} is not a folder: a CALVIN data set has the folders training and validation, each with "
+            f"{EPISODE_IDS_FILE} and one npz a frame; look at what raw_episodes is in conf/*/catalog_raw.yml"
         )
     file = folder / EPISODE_IDS_FILE
     if not file.is_file():

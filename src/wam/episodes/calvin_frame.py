@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from wam.contracts import ACTION_DIM, ROBOT_OBS_DIM, SCENE_STATE_DIM
+from wam.contracts import ACTION_DIM, ROBOT_OBS_DIM, SCENE_STATE_DIM, InputError
 from wam.episodes.npz_file import read_npz
 
 FRAME_DIGITS: Final = 7
@@ -34,7 +34,7 @@ READ_ERRORS: Final = (
 """What NumPy and zipfile raise on a file that is not what its name says (a damaged shape asks for memory)."""
 
 
-class CalvinFormatError(ValueError):
+class CalvinFormatError(InputError):
     """A CALVIN folder that cannot be used; the message names the file or key, the value and the remedy."""
 
 

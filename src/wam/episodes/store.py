@@ -27,7 +27,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from wam.contracts import IMAGE_GRIPPER, IMAGE_SIZE, IMAGE_STATIC
+from wam.contracts import IMAGE_GRIPPER, IMAGE_SIZE, IMAGE_STATIC, InputError
 from wam.episodes.image_files import available_memory, is_compressed, is_mapped, map_rows, read_compressed
 from wam.episodes.loaded import Episodes
 from wam.episodes.rotation import RotationConvention
@@ -44,7 +44,7 @@ _LOADED: "Final[WeakValueDictionary[tuple[str, str, bool], Episodes]]" = WeakVal
 _LOADING: Final = Lock()
 
 
-class EpisodeStoreError(ValueError):
+class EpisodeStoreError(InputError):
     """A path that is not a complete episode store."""
 
 

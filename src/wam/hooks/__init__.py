@@ -5,6 +5,7 @@ from wam.hooks.comparison import ComparisonHooks
 from wam.hooks.freshness import FreshnessHooks
 from wam.hooks.mlflow_cells import MlflowCellHooks
 from wam.hooks.mlflow_run import MlflowRunHooks
+from wam.hooks.parameters import ParameterHooks
 from wam.hooks.progress import ProgressHooks
 from wam.hooks.provenance import ProvenanceHooks
 from wam.hooks.run_environment import RunEnvironmentHooks
@@ -18,6 +19,7 @@ __all__ = [
     "FreshnessHooks",
     "MlflowCellHooks",
     "MlflowRunHooks",
+    "ParameterHooks",
     "ProgressHooks",
     "ProvenanceHooks",
     "RunEnvironmentHooks",

@@ -1,13 +1,12 @@
-"""What ``--only-missing-outputs`` skips: never what a trial made; in the ablation only what is up to date.
+"""What ``--only-missing-outputs`` skips: only what is up to date.
 
-What was made under ``compute.stop_after`` means nothing, and would pass for the real thing. So it counts as
-missing, with all that is made from it, unless the run is the same trial.
+Kedro skips every node whose outputs exist. After a setting was changed, or a second run was killed half-way,
+old results would pass for new ones. So an output counts as missing if its record shows other parameters or
+inputs than this run's, or if something it reads will be made again. So does what was made under
+``compute.stop_after``, unless the run is the same trial: it means nothing, and would pass for the real thing.
 
-In the ablation more does. Kedro skips every node whose outputs exist. After a row's settings were changed, or
-the episodes packed anew, old results would pass for new ones, and the page would not be made again for a new
-row. So an output counts as missing if its record shows other parameters or inputs, or if something it reads
-will be made again. Results of rows that are no part of the run, and descend from other versions than those
-that are or will be there, are left out of the page.
+Results of rows of the ablation that are no part of the run, and descend from other versions than those that
+are or will be there, are left out of its page.
 """
 
 import logging
@@ -42,7 +41,7 @@ class FreshnessHooks:
         again: set[str] = set()
         for node in pipeline.nodes:
             reason = next((f"{name} is made again" for name in node.inputs if name in again), None)
-            reason = reason or (outdated(node, catalog) if TAG in node.tags else cut_short(node, catalog))
+            reason = reason or outdated(node, catalog)
             if reason:
                 logger.debug("%s runs: %s", node.name, reason)
                 again |= set(node.outputs)
@@ -50,6 +49,8 @@ class FreshnessHooks:
                     dataset = catalog.get(name)
                     if isinstance(dataset, ArtefactDataset):
                         dataset.disregard()
+        if not again:
+            logger.info("all of %d nodes are up to date: nothing to do", len(pipeline.nodes))
         for name, dataset in left_behind(pipeline, catalog, again):
             logger.warning("%s is left out: what it descends from was made again, so run its row too", name)
             dataset.disregard()
@@ -81,19 +82,6 @@ def _is_other(dataset: Any, recorded: Mapping[str, Any]) -> bool:
     return bool(record) and record["digest"] != recorded.get("digest")
 
 
-def cut_short(node: Node, catalog: DataCatalog) -> str | None:
-    """Why a node's outputs are those of a trial, ``None`` if they are not, or if this run is the same one."""
-    if COMPUTE not in node.inputs:
-        return None
-    planned = trial_limit(catalog.load(COMPUTE))
-    for dataset in (catalog.get(name) for name in node.outputs):
-        record = dataset.record() if isinstance(dataset, ArtefactDataset) else {}
-        limit = trial_limit(record.get("parameters", {}).get(COMPUTE.removeprefix("params:"), {}))
-        if limit not in (None, planned):
-            return f"its outputs are of a trial of {limit} steps"
-    return None
-
-
 def outdated(node: Node, catalog: DataCatalog) -> str | None:
     """Why a node's outputs are not what it would make now, ``None`` if they are (as far as records tell)."""
     for name in node.outputs:
@@ -101,6 +89,8 @@ def outdated(node: Node, catalog: DataCatalog) -> str | None:
         if not isinstance(dataset, ArtefactDataset):
             continue
         record = dataset.record()
+        if not record and dataset.exists():
+            continue  # somebody else put it there, as one does with a download
         if not record:
             return f"{name} is not there"
         digests = {key: found["digest"] for key, found in record.get("inputs", {}).items()}
@@ -126,8 +116,8 @@ def _same(name: str, saved: Any, value: Any) -> bool:
     """Whether a recorded parameter is the present one; settings that came since count with their defaults."""
     if saved is None:
         return False
-    if name == COMPUTE:
-        return trial_limit(saved) == trial_limit(value)
+    if name == COMPUTE:  # a trial has no need to put anything in the place of the real thing
+        return trial_limit(saved) in (None, trial_limit(value))
     if hasattr(value, "__dataclass_fields__"):
         try:
             saved = plain(config_from_dict(type(value), saved))

@@ -27,6 +27,7 @@ from mlflow.entities import Dataset, DatasetInput, Param
 
 from wam.contracts import dotted
 from wam.datasets import ArtefactDataset
+from wam.hooks.mlflow_killed import PROCESS, end_killed_runs, this_process
 from wam.hooks.provenance import code_version
 from wam.pipelines.ablation.pipeline import PAGES
 
@@ -104,10 +105,11 @@ class MlflowRunHooks(MlflowHook):  # type: ignore[misc]
             log_parameters(self.run_id, self._parameters)
             code = {f"code.{key}": value for key, value in code_version(self._project_path).items()}
             command = " ".join(sys.argv)[:5000]
-            mlflow.set_tags(
-                {**code, "command": command, "runner": runner_name(str(run_params.get("runner")))}
-            )
+            runner = runner_name(str(run_params.get("runner")))
+            mlflow.set_tags({**code, "command": command, "runner": runner, PROCESS: this_process()})
             atexit.register(self._mark_killed)
+            client = mlflow.MlflowClient()
+            end_killed_runs(client, client.get_run(self.run_id).info.experiment_id)
 
     @hook_impl
     def before_node_run(self, catalog: DataCatalog, inputs: dict[str, Any]) -> None:

@@ -41,6 +41,13 @@ def _pack(
         logger.warning("%s: %s", split.name, defect)
     target = work_dir / f"{split.name}.zarr"
     report = ingest_split(split, target, replace(config, workers=compute.processes))
+    left_out = [f"frame {row['frame_id']}: {row['reason']}" for row in report.quarantined_frames]
+    left_out += report.quarantined_annotations
+    if left_out:
+        logger.warning(
+            "%s: %d frames and annotations are left out, all listed in %s_report; the first: %s",
+            *(split.name, len(left_out), split.name, left_out[0]),
+        )
     return target, asdict(report)
 
 

@@ -1,0 +1,126 @@
+"""Before anything else: every parameter is read by some node, and holds what that node's page allows."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
+from reprlib import repr as shortened
+from typing import Any, Final, get_args, get_type_hints
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.validation.type_extractor import TypeExtractor
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from wam.hooks.refusal import RunRefusedError
+from wam.pipeline_registry import register_pipelines
+from wam.pipelines.ablation.pipeline import PAGES
+
+CONFIGURED: Final = ("__default__", "ablation", "online")
+"""Pipelines that together read every page."""
+RUN_OPTIONS: Final = frozenset({"data_root", "mlflow_uri", "mlflow_artifacts", "mlflow_run_id", "run_name"})
+"""Runtime parameters that configuration files read through ``runtime_params`` instead of a node."""
+_UNKNOWN: Final = ("unexpected_keyword_argument", "extra_forbidden")
+"""What pydantic calls a key that a page does not have."""
+
+
+class WrongParametersError(RunRefusedError):
+    """A parameter has no reader, a wrong type or value, or does not fit another one."""
+
+
+class ParameterHooks:
+    """Says what is wrong with parameters in the words of the pages; Kedro checks later, in its own."""
+
+    @hook_impl(tryfirst=True)
+    def after_context_created(self, context: KedroContext) -> None:
+        """Refuse parameters that no node reads, and those that their page does not allow.
+
+        All pages are checked, whichever pipeline is to run: a mistyped name is never silently without effect.
+
+        Raises:
+            WrongParametersError: Naming them, what they are, and what was perhaps meant.
+        """
+        values = context.config_loader["parameters"]
+        registered = {one: register_pipelines()[one] for one in CONFIGURED}
+        read = {name for one in registered.values() for name in one.inputs()}
+        pages = {name.removeprefix("params:") for name in read if name.startswith("params:")} | {PAGES}
+        unknown = sorted(unread(values, pages))
+        if unknown:
+            hints = "\n".join(f"  {name}{_suggestion(name, _page_names(pages))}" for name in unknown)
+            raise WrongParametersError(f"nothing reads these parameters:\n{hints}")
+        types = TypeExtractor(registered).extract_types_from_pipelines()
+        wrong = "\n".join(f"  {line}" for line in faults(values, types))
+        if wrong:
+            raise WrongParametersError(f"of conf/*/parameters_*.yml or --params these are wrong:\n{wrong}")
+
+
+def faults(values: Mapping[str, Any], types: Mapping[str, Any]) -> Iterator[str]:
+    """A line for every setting that its page does not have or does not allow.
+
+    Args:
+        values: Nested values as configured.
+        types: Type of each page by its dotted name; a page that is not configured is passed over.
+    """
+    for name, page in types.items():
+        value: Any = values
+        for part in name.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if value is None:
+            continue
+        try:
+            TypeAdapter(page).validate_python(value)
+        except ValidationError as found:
+            yield from (_fault(name, page, error) for error in found.errors(include_url=False))
+
+
+def _fault(name: str, page: Any, error: ErrorDetails) -> str:
+    where = [str(part) for part in error["loc"]]
+    value = error["input"]
+    shown = "" if isinstance(value, Mapping) else f" = {shortened(value)}"
+    setting = ".".join([name, *where])
+    if error["type"] in _UNKNOWN:
+        hint = _suggestion(where[-1], _settings(page, where[:-1]))
+        return f"{setting}{shown}: there is no such setting{hint}"
+    return f"{setting}{shown}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _settings(page: Any, where: Iterable[str]) -> list[str]:
+    """Names of the settings at a place of a page, as far as types tell."""
+    for part in where:
+        hint = get_type_hints(page).get(part) if is_dataclass(page) else None
+        page = next((one for one in (hint, *get_args(hint)) if is_dataclass(one)), None)
+    return [field.name for field in fields(page)] if is_dataclass(page) else []
+
+
+def unread(parameters: Mapping[str, Any], pages: Collection[str]) -> Iterator[str]:
+    """Dotted names of parameters below no page.
+
+    Args:
+        parameters: Nested values as configured.
+        pages: Dotted names that nodes read; everything below one of them belongs to its page.
+    """
+    yield from _unread(parameters, "", pages)
+
+
+def _unread(values: Mapping[str, Any], prefix: str, pages: Collection[str]) -> Iterator[str]:
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if name in pages or name in RUN_OPTIONS:
+            continue
+        if isinstance(value, Mapping) and any(page.startswith(f"{name}.") for page in pages):
+            yield from _unread(value, f"{name}.", pages)
+        else:
+            yield name
+
+
+def _page_names(pages: Collection[str]) -> list[str]:
+    """What may stand at the beginning of a parameter's name; cells of the ablation are not the user's."""
+    own = [page for page in pages if page.split(".")[0] != PAGES]
+    return sorted({*own, *(page.split(".")[0] for page in own)})
+
+
+def _suggestion(name: str, known: Collection[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    if close:
+        return f" (did you mean {close[0]}?)"
+    return f" (known: {', '.join(known)})" if known else ""

@@ -1,0 +1,70 @@
+"""Settings without a reader, or that their page does not allow, are told in the words of the pages."""
+
+import pytest
+from pydantic import Field, model_validator
+
+from wam.contracts import config
+from wam.hooks.parameters import faults, unread
+
+PAGES = {"seed", "world_model", "tasks.open_drawer"}
+
+
+def test_known_parameters_are_read() -> None:
+    assert (
+        list(unread({"seed": 1, "world_model": {"any": {"thing": 2}}, "tasks": {"open_drawer": {}}}, PAGES))
+        == []
+    )
+
+
+def test_unknown_parameters_are_named() -> None:
+    found = unread({"sed": 1, "tasks": {"opne_drawer": {"name": "x"}}}, PAGES)
+    assert list(found) == ["sed", "tasks.opne_drawer"]
+
+
+def test_run_options_are_no_parameters() -> None:
+    assert list(unread({"data_root": "elsewhere", "run_name": "x"}, PAGES)) == []
+
+
+@config
+class Optimizer:
+    """A page within a page."""
+
+    learning_rate: float = Field(gt=0)
+
+
+@config
+class Page:
+    """A page with a rule of its own."""
+
+    steps: int
+    optimizer: Optimizer | None = None
+
+    @model_validator(mode="after")
+    def _even(self) -> "Page":
+        if self.steps % 2:
+            raise ValueError("page.steps is odd; set it to an even number")
+        return self
+
+
+@pytest.mark.parametrize(
+    ("page", "line"),
+    [
+        ({"stpes": 2, "steps": 2}, "page.stpes = 2: there is no such setting (did you mean steps?)"),
+        ({"steps": 2, "q": 1}, "page.q = 1: there is no such setting (known: steps, optimizer)"),
+        (
+            {"steps": 2, "optimizer": {"learning_rate": 1.0, "learning_rat": 2.0}},
+            "page.optimizer.learning_rat = 2.0: there is no such setting (did you mean learning_rate?)",
+        ),
+        (
+            {"steps": 2, "optimizer": {"learning_rate": -1.0}},
+            "page.optimizer.learning_rate = -1.0: Input should be greater than 0",
+        ),
+        ({"steps": 3}, "page: page.steps is odd; set it to an even number"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place_value_and_remedy(page: dict[str, object], line: str) -> None:
+    assert list(faults({"page": page}, {"page": Page})) == [line]
+
+
+def test_what_is_right_or_not_configured_is_passed_over() -> None:
+    assert list(faults({"a": {"b": {"steps": 2}}}, {"a.b": Page, "a.c": Page, "d": Page})) == []
