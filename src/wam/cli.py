@@ -11,6 +11,7 @@ from kedro.config import OmegaConfigLoader
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import CONTEXT_SETTINGS
 from kedro.framework.project import settings
+from kedro.io import DatasetError
 from kedro.utils import find_kedro_project
 
 from wam.contracts import InputError
@@ -37,12 +38,16 @@ def run(**options: Any) -> Any:
     assert kedro_run.callback is not None
     try:
         return kedro_run.callback(**options)
-    except InputError as error:  # its message says all; where in the code it was found helps nobody
-        raise click.ClickException(str(error)) from error
+    except (InputError, DatasetError) as error:
+        cause = error if isinstance(error, InputError) else error.__cause__  # Kedro wraps what loading raises
+        if not isinstance(cause, InputError):
+            raise
+        # its message says all; where in the code it was found helps nobody
+        raise click.ClickException(str(cause)) from error
 
 
 def refuse_unknown_names(options: dict[str, Any]) -> None:
-    """Stop where an environment, a pipeline or a namespace was named that there is not.
+    """Stop where an environment, a pipeline or a namespace was named that does not exist.
 
     Args:
         options: Of ``kedro run``.
@@ -50,16 +55,20 @@ def refuse_unknown_names(options: dict[str, Any]) -> None:
     Raises:
         click.ClickException: Naming it, and what was perhaps meant.
     """
-    root = find_kedro_project(Path.cwd()) or Path.cwd()
-    conf = Path(options["conf_source"] or root / settings.CONF_SOURCE)
-    if options["env"] and conf.is_dir():
-        _refuse("environment", [options["env"]], sorted(one.name for one in conf.iterdir() if one.is_dir()))
+    _refuse_environment(options["conf_source"], options["env"])
     chosen = options["pipelines"] or [options["pipeline"] or "__default__"]
     _refuse("pipeline", chosen, NAMES)
     if options["namespaces"] and "ablation" not in chosen:  # whose cells are a table that is read later
         spaces = {node.namespace or "" for one in chosen for node in register_pipelines()[one].nodes}
         spaces |= {space.split(".")[0] for space in spaces}
         _refuse("namespace", options["namespaces"], sorted(spaces - {""}))
+
+
+def _refuse_environment(conf_source: str | None, env: str | None) -> None:
+    root = find_kedro_project(Path.cwd()) or Path.cwd()
+    conf, chosen = Path(conf_source or root / settings.CONF_SOURCE), env or os.environ.get("KEDRO_ENV")
+    if chosen and conf.is_dir():
+        _refuse("environment", [chosen], sorted(one.name for one in conf.iterdir() if one.is_dir()))
 
 
 def _refuse(kind: str, given: Iterable[str], known: Collection[str]) -> None:
@@ -115,6 +124,7 @@ def prune(env: str | None, keep: int, data_root: str | None, delete: bool) -> No
     """List (or delete) old versions: not the latest ones, nothing that one of those was made from."""
     from wam.datasets.prune import prunable, remove, stored_versions  # noqa: PLC0415 - with arrays and models
 
+    _refuse_environment(None, env)
     project = find_kedro_project(Path.cwd()) or Path.cwd()
     root = project / (data_root or _globals(None, env)["data_root"])
     old = prunable(stored_versions(root), keep=keep)

@@ -28,7 +28,7 @@ class Page:
     new: bool = False
 
 
-def pipeline(made: list[str], tag: str) -> Pipeline:
+def pipeline(made: list[str]) -> Pipeline:
     """model (from data and a page) -> score, and a page of both scores."""
 
     def train(data: Any, page: Page) -> Any:
@@ -48,14 +48,13 @@ def pipeline(made: list[str], tag: str) -> Pipeline:
             Node(train, ["data", "params:page"], "model", name="train_model"),
             Node(score, "model", "score", name="score_model"),
             Node(collect, "score", "table", name="collect_scores"),
-        ],
-        tags=[tag],
+        ]
     )
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., list[str]]:
-    """``run(version, page, tag=...)``: what was made by a run that keeps what is there."""
+    """``run(version, page)``: what was made by a run that keeps what is there."""
 
     def entry(name: str) -> dict[str, Any]:
         return {"type": "wam.datasets.JsonDataset", "filepath": str(tmp_path / name), "versioned": True}
@@ -63,7 +62,7 @@ def run(tmp_path: Path) -> Callable[..., list[str]]:
     entries = {name: entry(name) for name in ("data", "model", "score", "table")}
     DataCatalog.from_config(entries, save_version="v0")["data"].save({"data": 1})
 
-    def run_one(version: str, page: Page, *, tag: str = "ablation", data: Any = None) -> list[str]:
+    def run_one(version: str, page: Page, *, data: Any = None) -> list[str]:
         if data is not None:
             DataCatalog.from_config(entries, save_version=version)["data"].save(data)
         made: list[str] = []
@@ -72,7 +71,7 @@ def run(tmp_path: Path) -> Callable[..., list[str]]:
         manager.register(provenance)
         catalog = DataCatalog.from_config(entries, save_version=version)
         catalog["params:page"] = page
-        chosen = pipeline(made, tag)
+        chosen = pipeline(made)
         options = {"only_missing_outputs": True}
         FreshnessHooks().before_pipeline_run(run_params=options, pipeline=chosen, catalog=catalog)
         SequentialRunner().run(chosen, catalog, hook_manager=manager, only_missing_outputs=True)
@@ -198,7 +197,7 @@ def test_inputs_that_nobody_made_are_still_named(tmp_path: Path, hooks: PluginMa
     catalog["params:page"] = Page(width=1)
     with pytest.raises(MissingInputsError, match="data must exist before this run"):
         hooks.hook.before_pipeline_run(
-            run_params={"only_missing_outputs": True}, pipeline=pipeline([], "ablation"), catalog=catalog
+            run_params={"only_missing_outputs": True}, pipeline=pipeline([]), catalog=catalog
         )
 
 

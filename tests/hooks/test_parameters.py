@@ -1,10 +1,14 @@
 """Settings without a reader, or that their page does not allow, are told in the words of the pages."""
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
+from kedro.framework.context import KedroContext
 from pydantic import Field, model_validator
 
 from wam.contracts import config
-from wam.hooks.parameters import faults, unread
+from wam.hooks.parameters import ParameterHooks, WrongParametersError, faults, unread
 
 PAGES = {"seed", "world_model", "tasks.open_drawer"}
 
@@ -38,6 +42,7 @@ class Page:
 
     steps: int
     optimizer: Optimizer | None = None
+    rows: dict[str, Optimizer] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _even(self) -> "Page":
@@ -50,7 +55,7 @@ class Page:
     ("page", "line"),
     [
         ({"stpes": 2, "steps": 2}, "page.stpes = 2: there is no such setting (did you mean steps?)"),
-        ({"steps": 2, "q": 1}, "page.q = 1: there is no such setting (known: steps, optimizer)"),
+        ({"steps": 2, "q": 1}, "page.q = 1: there is no such setting (known: steps, optimizer, rows)"),
         (
             {"steps": 2, "optimizer": {"learning_rate": 1.0, "learning_rat": 2.0}},
             "page.optimizer.learning_rat = 2.0: there is no such setting (did you mean learning_rate?)",
@@ -58,6 +63,10 @@ class Page:
         (
             {"steps": 2, "optimizer": {"learning_rate": -1.0}},
             "page.optimizer.learning_rate = -1.0: Input should be greater than 0",
+        ),
+        (
+            {"steps": 2, "rows": {"one": {"learning_rate": 1.0, "learning_rat": 2.0}}},
+            "page.rows.one.learning_rat = 2.0: there is no such setting (did you mean learning_rate?)",
         ),
         ({"steps": 3}, "page: page.steps is odd; set it to an even number"),
     ],
@@ -68,3 +77,17 @@ def test_what_is_wrong_is_told_with_its_place_value_and_remedy(page: dict[str, o
 
 def test_what_is_right_or_not_configured_is_passed_over() -> None:
     assert list(faults({"a": {"b": {"steps": 2}}}, {"a.b": Page, "a.c": Page, "d": Page})) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"ppo": {"iteratons": 3}}, r"ppo.iteratons = 3: there is no such setting .did you mean iterations"),
+        ({"ablation_cells": {"x": {"seed": 2}}}, "nothing reads these parameters:\n  ablation_cells"),
+        ({"sed": 3}, "sed .did you mean seed"),
+    ],
+)
+def test_a_run_with_wrong_parameters_is_refused(values: dict[str, Any], message: str) -> None:
+    context = cast(KedroContext, SimpleNamespace(config_loader={"parameters": values}))
+    with pytest.raises(WrongParametersError, match=message):
+        ParameterHooks().after_context_created(context)

@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 import torch
 import zarr
+from numpy.typing import NDArray
 from toy_world import CARRIED, tiny_world_model, toy_episodes
 
 from wam.datasets import Arrays
 from wam.demonstrations.failures import KINDS, ROLES
-from wam.demonstrations.play_pairs import PLAY
-from wam.demonstrations.reward_sets import IMAGINED, REAL, RewardSet
+from wam.demonstrations.play_pairs import PLAY, PlayFrames, PlayPairs
+from wam.demonstrations.reward_sets import IMAGINED, REAL
 from wam.episodes.loaded import Episodes
 from wam.episodes.statistics import ProprioStatistics
 from wam.pipelines.pages import ComputeConfig
@@ -103,12 +104,21 @@ def blind() -> RewardSets:
 
 def test_play_is_learned_from_besides_and_not_judged_by(model: WorldModel, seeing: RewardSets) -> None:
     frames, draw = task_frames(model.feat_dim, CONTEXTS), Draw(negatives=2, seed=0)
-    feat = np.zeros((4, 2 * model.feat_dim), np.float32)
-    label, numbers = np.array([True, False, True, False]), np.arange(4)
-    play = RewardSet(feat, np.zeros((4, 18), np.float32), label, numbers, np.full(4, PLAY))
+    label, width = np.array([True, False, True, False]), model.feat_dim
+
+    def features(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        return np.repeat(rows[:, None].astype(np.float32), width, axis=1)
+
+    pairs = PlayPairs(start=np.array([3, 1, 4, 1]), end=np.array([5, 9, 6, 2]), label=label)
+    play = PlayFrames(pairs, np.zeros((4, 18), np.float32), features, width)
     got = world_model_sets(model, frames, draw, start_repeats=2, play=play)
-    assert (got.training.kind == PLAY).sum() == 4
     assert len(got.training) == len(seeing.training) + 4
+    mine = got.training.rows(got.training.kind == PLAY)
+    assert mine.label.tolist() == label.tolist(), "kept whole, whatever is balanced"
+    assert mine.feat[:, 0].tolist() == pairs.end.tolist()
+    assert mine.start_feat[:, -1].tolist() == pairs.start.tolist()
+    others = got.training.rows(got.training.kind != PLAY)
+    assert np.array_equal(others.with_start, seeing.training.with_start)
     assert np.array_equal(got.held_out.frames.feat, seeing.held_out.frames.feat)
 
 

@@ -9,10 +9,19 @@ from toy_world import CARRIED, tiny_config, tiny_world_model, toy_episodes
 
 from wam.contracts import config_from_dict
 from wam.seeding import torch_generator
-from wam.tasks.table import BUTTON, LED, LIGHTBULB, SCENE_UNITS
+from wam.tasks.table import BUTTON, LED, LIGHTBULB, SCENE_UNITS, SWITCH
+from wam.world_model import scene_training
 from wam.world_model.contact_places import ContactPlaces, contacts
 from wam.world_model.model import WorldModel
-from wam.world_model.scene import JOINTS, POSE, POSITION, SCENE_DIM, SceneTrack, carried_scene
+from wam.world_model.scene import (
+    JOINTS,
+    POSE,
+    POSITION,
+    SCENE_DIM,
+    SceneTrack,
+    carried_scene,
+    flipped,
+)
 from wam.world_model.scene_training import SceneFrames, SceneObjective, fit_scene_
 from wam.world_model.training_config import SceneTrainingConfig
 
@@ -220,11 +229,58 @@ def test_lights_stay_probabilities_and_joints_within_what_was_recorded():
     assert bool((odds > 0).any())
     assert bool((odds <= 0).any())
     flip = torch.sigmoid(track.flip_raw(scene, after[:, :JOINTS]))
-    lights = scene[:, JOINTS:]
-    torch.testing.assert_close(after[:, JOINTS:], (1 - flip) * lights + flip * (1 - lights))
+    moved = (after != scene)[:, [BUTTON, SWITCH]].any(dim=1, keepdim=True)
+    torch.testing.assert_close(after[:, JOINTS:], flipped(scene[:, JOINTS:], moved * flip, moved))
     assert bool(((after >= 0) & (after <= 1))[:, JOINTS:].all())
     read = track.read(outset, outset, arm)
     assert bool(((read >= 0) & (read <= 1))[:, JOINTS:].all())
+
+
+def test_a_press_that_takes_several_frames_flips_a_light_once():
+    """As draws of their own .3, .3, .3 never lead beyond a half; here they are parts of one event."""
+    for start in (0.0, 1.0):
+        light, seen = torch.tensor([[start, start]]), []
+        for flip, moves in ((0.3, True), (0.3, True), (0.3, True), (0.1, True), (0.3, False), (0.3, False)):
+            light = flipped(light, torch.tensor([[flip, 0.0]]), torch.tensor([[moves]]))
+            seen.append(light)
+        on = torch.cat(seen) > 0.5
+        assert on[:, 0].tolist() == [bool(start)] + 5 * [not start]
+        assert on[:, 1].tolist() == 6 * [bool(start)]
+        assert light.tolist() == [[1 - start, start]], "sure again where nothing moves"
+
+
+def test_less_than_half_a_press_flips_nothing():
+    light = torch.tensor([[0.0]])
+    for flip, moves in ((0.2, True), (0.2, True), (0.2, False), (0.2, True)):
+        light = flipped(light, torch.tensor([[flip]]), torch.tensor([[moves]]))
+    assert float(light) == pytest.approx(0.2), "what another press began with is forgotten"
+
+
+@pytest.mark.parametrize("overshoot", [0.0, 0.03])
+def test_pressing_hands_are_shown_further_on_their_way_and_no_others(overshoot, monkeypatch):
+    """In play a button stops the hand, and lower ones have missed it; an imagined one goes on."""
+    monkeypatch.setattr(scene_training, "HAND_BLUR", 0.0)
+    frames, track, shown = presses(60, seed=1), fresh_track(), []
+    objective = SceneObjective(track, frames, replace(PAGE, overshoot=overshoot), seed=1)
+    change = track.change_raw
+
+    def noted(scene, outset, arm, moved, action):
+        shown.append((arm, moved))
+        return change(scene, outset, arm, moved, action)
+
+    monkeypatch.setattr(track, "change_raw", noted)
+    rows = torch.arange(480)[torch.arange(480) % 8 == 5]
+    objective._change_loss(rows, frames.colors[rows], torch_generator(1))
+    further = [arm - frames.arm[at] for arm, at in zip(shown[0], (rows, rows + 1), strict=True)]
+    torch.testing.assert_close(*further)
+    moves = (frames.scene[rows + 1] - frames.scene[rows])[:, BUTTON] >= 0.025
+    assert bool(moves.any())
+    assert bool((~moves).any())
+    assert not further[0][~moves].any()
+    down = -further[0][moves][:, 2]
+    assert bool((down >= 0).all())
+    assert float(further[0].norm(dim=1).max()) <= overshoot + 1e-6
+    assert float((down > 0).float().mean()) == pytest.approx(0.5 if overshoot else 0.0, abs=0.25)
 
 
 def test_joint_angles_do_not_move_things():

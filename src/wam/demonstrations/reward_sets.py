@@ -54,7 +54,7 @@ class LabelledFrames(Protocol):
         """(N,) where the frame comes from."""
 
     def write_to(self, with_start: NDArray[np.float32]) -> None:
-        """Put the features where they belong, (N, 2F)."""
+        """Put the features where they belong, (N, 2F), contiguous."""
 
 
 @dataclass(frozen=True)
@@ -118,10 +118,11 @@ def concatenate(sets: Sequence[LabelledFrames]) -> RewardSet:
     """One set from several, their episodes kept apart.
 
     Raises:
-        ValueError: If there are no sets.
+        ValueError: If there are no sets, or features differ in width.
     """
-    if not sets:
-        raise ValueError("need at least one reward set, got none")
+    widths = {part.width for part in sets}
+    if len(widths) != 1:
+        raise ValueError(f"need reward sets of one width, got {sorted(widths) or 'none'}")
     offsets = np.cumsum([0, *(int(part.episode.max(initial=-1)) + 1 for part in sets[:-1])])
     ends = np.cumsum([len(part.label) for part in sets])
     with_start = np.empty((ends[-1], sets[0].width), np.float32)
@@ -261,7 +262,7 @@ def training_set(
         seed: Of the draws.
         negatives: See :func:`balanced_rows`.
         balance: As there.
-        play: Frames that are drawn as many of each label already, and kept whole.
+        play: Frames that are drawn already, and kept whole.
 
     Raises:
         ValueError: If no frame is a success, or none a failure.

@@ -225,7 +225,7 @@ def _load_episode_ids(folder: Path) -> NDArray[np.int64]:
     if not folder.is_dir():
         raise CalvinFormatError(
             f"{folder} is not a folder: a CALVIN data set has the folders training and validation, each with "
-            f"{EPISODE_IDS_FILE} and one npz a frame; look at what raw_episodes is in conf/*/catalog_raw.yml"
+            f"{EPISODE_IDS_FILE} and one npz a frame; give its own folder, or download it again"
         )
     file = folder / EPISODE_IDS_FILE
     if not file.is_file():

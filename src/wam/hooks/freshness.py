@@ -49,11 +49,11 @@ class FreshnessHooks:
                     dataset = catalog.get(name)
                     if isinstance(dataset, ArtefactDataset):
                         dataset.disregard()
-        if not again:
-            logger.info("all of %d nodes are up to date: nothing to do", len(pipeline.nodes))
         for name, dataset in left_behind(pipeline, catalog, again):
             logger.warning("%s is left out: what it descends from was made again, so run its row too", name)
             dataset.disregard()
+        if all(node.outputs and all(map(catalog.exists, node.outputs)) for node in pipeline.nodes):
+            logger.info("all of %d nodes are up to date: nothing to do", len(pipeline.nodes))
 
 
 def left_behind(

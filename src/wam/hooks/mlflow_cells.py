@@ -21,6 +21,7 @@ from kedro.pipeline.node import Node
 from mlflow.entities import Metric, RunInfo
 
 from wam.contracts import dotted
+from wam.hooks.mlflow_killed import PROCESS, this_process
 from wam.hooks.mlflow_run import lineage_entry, log_parameters
 from wam.hooks.provenance import plain
 from wam.pipelines.grid import cell_of
@@ -118,6 +119,7 @@ class MlflowCellHooks:
         if cell not in self._children:
             world_model, task = cell
             tags = {"mlflow.parentRunId": parent.run_id, "world_model": world_model, "task": task}
+            tags[PROCESS] = this_process()
             client = mlflow.MlflowClient()
             found = client.search_runs(
                 [parent.experiment_id],

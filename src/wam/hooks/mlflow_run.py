@@ -97,7 +97,7 @@ class MlflowRunHooks(MlflowHook):  # type: ignore[misc]
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
-        """Start the run; log every parameter once and what code ran."""
+        """Start the run, end those that were killed; log every parameter once and what code ran."""
         self._lineage: dict[str, dict[str, dict[str, str]]] = {"inputs": {}, "outputs": {}}
         self._catalog = catalog
         super().before_pipeline_run(run_params, pipeline, catalog)

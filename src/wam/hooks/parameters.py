@@ -1,4 +1,4 @@
-"""Before anything else: every parameter is read by some node, and holds what that node's page allows."""
+"""Before anything else: every parameter is read by some node, and pages hold what they allow."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -14,7 +14,6 @@ from pydantic_core import ErrorDetails
 
 from wam.hooks.refusal import RunRefusedError
 from wam.pipeline_registry import register_pipelines
-from wam.pipelines.ablation.pipeline import PAGES
 
 CONFIGURED: Final = ("__default__", "ablation", "online")
 """Pipelines that together read every page."""
@@ -43,15 +42,16 @@ class ParameterHooks:
         values = context.config_loader["parameters"]
         registered = {one: register_pipelines()[one] for one in CONFIGURED}
         read = {name for one in registered.values() for name in one.inputs()}
-        pages = {name.removeprefix("params:") for name in read if name.startswith("params:")} | {PAGES}
+        pages = {name.removeprefix("params:") for name in read if name.startswith("params:")}
         unknown = sorted(unread(values, pages))
         if unknown:
-            hints = "\n".join(f"  {name}{_suggestion(name, _page_names(pages))}" for name in unknown)
+            known = sorted({*pages, *(page.split(".")[0] for page in pages)})
+            hints = "\n".join(f"  {name}{_suggestion(name, known)}" for name in unknown)
             raise WrongParametersError(f"nothing reads these parameters:\n{hints}")
         types = TypeExtractor(registered).extract_types_from_pipelines()
         wrong = "\n".join(f"  {line}" for line in faults(values, types))
         if wrong:
-            raise WrongParametersError(f"of conf/*/parameters_*.yml or --params these are wrong:\n{wrong}")
+            raise WrongParametersError(f"wrong in conf/*/parameters_*.yml or --params:\n{wrong}")
 
 
 def faults(values: Mapping[str, Any], types: Mapping[str, Any]) -> Iterator[str]:
@@ -87,8 +87,9 @@ def _fault(name: str, page: Any, error: ErrorDetails) -> str:
 def _settings(page: Any, where: Iterable[str]) -> list[str]:
     """Names of the settings at a place of a page, as far as types tell."""
     for part in where:
-        hint = get_type_hints(page).get(part) if is_dataclass(page) else None
-        page = next((one for one in (hint, *get_args(hint)) if is_dataclass(one)), None)
+        if is_dataclass(page):  # else, or where it has no such field: a key of a mapping, a kind of a union
+            page = get_type_hints(page).get(part, page)
+        page = next((one for one in (page, *get_args(page)) if is_dataclass(one)), page)
     return [field.name for field in fields(page)] if is_dataclass(page) else []
 
 
@@ -111,12 +112,6 @@ def _unread(values: Mapping[str, Any], prefix: str, pages: Collection[str]) -> I
             yield from _unread(value, f"{name}.", pages)
         else:
             yield name
-
-
-def _page_names(pages: Collection[str]) -> list[str]:
-    """What may stand at the beginning of a parameter's name; cells of the ablation are not the user's."""
-    own = [page for page in pages if page.split(".")[0] != PAGES]
-    return sorted({*own, *(page.split(".")[0] for page in own)})
 
 
 def _suggestion(name: str, known: Collection[str]) -> str:

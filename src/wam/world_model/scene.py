@@ -8,34 +8,37 @@ lights, and play is recorded with it. So it may be carried beside h and z, as th
     frame seen:  scene[t]    = reader(colours[t], outset, arm[t])
     imagined:    joints[t+1] = joints[t] + step where motion says that they move, else joints[t];
                  odds, step  = motion(scene[t], arm[t], arm[t+1], action[t], nearness)
-                 lights[t+1] = lights[t] + f (1 - 2 lights[t]),   f = flips(scene[t], joints[t+1])
+                 lights[t+1] = lights[t] +- f,                    f = flips(scene[t], joints[t+1])
     shown:       colours[t]  = painter(outset, scene[t], arm[t])
 
 The motion is shown how near the hand is to the places where joints are moved (``contact_places``), not where
 things are: so it need not learn from misses, of which play has few, that a stroke beside a thing is in vain.
 Hands move joints, and joints switch lights: a press is ten frames of a moving button and one of a flip, so
 that the button is learned ten times as well. The painter says what colours a frame would have of which none
-is seen: decoded from h and z they wander, and with them what a policy goes for. Nothing is drawn: a light is
-on with a probability. The networks learn from recorded play before the world model's first step
-(``scene_training``), and stand still from then on. Not part of the published models.
+is seen: decoded from h and z they wander, and with them what a policy goes for. Nothing is drawn: a light
+flips when what a press has added up to is more likely than not. The networks learn from recorded play before
+the world model's first step (``scene_training``), and stand still from then on. Not part of the published
+models.
 """
 
 from collections.abc import Sequence
 from typing import Final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from wam.contracts import ACTION_DIM, PROPRIO_DIM
 from wam.nn.mlp import MLP
-from wam.tasks.table import LIGHTBULB, SCENE_UNITS
+from wam.tasks.table import BUTTON, LIGHT_ON, LIGHTBULB, SCENE_UNITS, SWITCH
 from wam.world_model.contact_places import ContactPlaces
 
 SCENE_DIM: Final = len(SCENE_UNITS)
 """Q, numbers of a carried scene: the first of CALVIN's scene state, in ``tasks.table.SCENE_UNITS``."""
 JOINTS: Final = LIGHTBULB
 """J, of them those that are joints, the first: slider, drawer, button, switch. Lights come after them."""
+SWITCHING: Final = [BUTTON, SWITCH]
+"""Joints that switch lights."""
 POSITION: Final = slice(0, 3)
 """Of proprioception: where the hand is."""
 POSE: Final = slice(0, 10)
@@ -159,8 +162,9 @@ class SceneTrack(nn.Module):
         at_hand = self.places.within(arm[..., POSITION], self.places(self.known(scene, outset)))
         joints = scene[..., :JOINTS] + step * (at_hand & (odds > 0))
         joints = torch.clamp(joints, self.lowest, self.highest)
-        lights, flips = scene[..., JOINTS:], self.flip_raw(scene, joints).sigmoid()
-        return torch.cat((joints, lights + flips * (1 - 2 * lights)), dim=-1)
+        switched = (joints != scene[..., :JOINTS])[..., SWITCHING].any(dim=-1, keepdim=True)
+        flips = switched * self.flip_raw(scene, joints).sigmoid()
+        return torch.cat((joints, flipped(scene[..., JOINTS:], flips, switched)), dim=-1)
 
     def paint(
         self, scene: Float[Tensor, "*B Q"], outset: Float[Tensor, "*B M"], arm: Float[Tensor, "*B P"]
@@ -179,6 +183,28 @@ class SceneTrack(nn.Module):
     def known(self, scene: Float[Tensor, "*B Q"], outset: Float[Tensor, "*B M"]) -> Float[Tensor, "*B I"]:
         """What places are told from: the first frame, and where joints are by now."""
         return torch.cat((_cut(outset), scene * 2 - 1), dim=-1)
+
+
+def flipped(
+    lights: Float[Tensor, "*B L"], flips: Float[Tensor, "*B L"], switched: Bool[Tensor, "*B 1"]
+) -> Float[Tensor, "*B L"]:
+    """Lights after a frame in which each flips with some probability.
+
+    A switch crosses its threshold once, in one of the frames of a press: their probabilities add up. As those
+    of events of their own they would lead to a half, and a light that nobody is sure of would never be on.
+
+    Args:
+        lights: In [0, 1]; from 0.5 on a light is on, and the rest of the way is what a press has added up to.
+        flips: Probability that the threshold is crossed in this frame.
+        switched: Whether anything that switches lights moves; where it rests the press is over.
+
+    Returns:
+        In [0, 1]: just flipped where it has become likelier than not, 0 or 1 where nothing moves.
+    """
+    was = (lights > LIGHT_ON).to(lights.dtype)
+    after = lights + flips * (1 - 2 * was)
+    crossed = (after > LIGHT_ON) != (was > LIGHT_ON)
+    return torch.where(switched, torch.where(crossed, 1 - was, after), was)
 
 
 def carried_scene(state: Float[Tensor, "*B S"]) -> Float[Tensor, "*B Q"]:

@@ -38,12 +38,15 @@ class SceneTrainingConfig:
         steps: Optimisation steps.
         batch: Pairs of neighbouring frames per step.
         most_age: Frames by which the outset is older than them at most; as imagination goes on.
+        overshoot: Metres by which a hand that presses a button or switch is shown too far, at most:
+            nothing stops an imagined one. 0 shows hands as they were recorded.
         optimizer: Its page.
     """
 
     steps: int = Positive
     batch: int = Positive
     most_age: int = Field(ge=0)
+    overshoot: float = Field(default=0.0, ge=0)
     optimizer: OptimizerConfig
 
 

@@ -50,7 +50,10 @@ def _joined(parts: Sequence[Pipeline]) -> Pipeline:
     """All nodes once, with the tags of every cell that they are part of: Kedro keeps those of the first."""
     nodes: dict[str, Node] = {}
     for node in (node for part in parts for node in part.nodes):
-        nodes[node.name] = node.tag(nodes[node.name].tags) if node.name in nodes else node
+        same = nodes.setdefault(node.name, node)
+        if (same.inputs, same.outputs) != (node.inputs, node.outputs):
+            raise ValueError(f"two cells have a node {node.name}, and it is not the same: {same}, {node}")
+        nodes[node.name] = node.tag(same.tags)
     return Pipeline(nodes.values())
 
 
