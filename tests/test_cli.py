@@ -12,6 +12,7 @@ from kedro.framework.cli.utils import find_run_command
 from kedro.framework.startup import bootstrap_project
 
 from wam.cli import concurrent_nodes, prune, run
+from wam.datasets import EpisodesDataset
 from wam.episodes.calvin_frame import CalvinFormatError
 
 ROOT = Path(__file__).parents[1]
@@ -115,6 +116,18 @@ def test_names_that_there_are_not_are_refused(
 
 def test_cells_and_whole_conditions_are_namespaces(options: Any) -> None:
     assert list(options("--namespaces", "wam,diwa.open_drawer")["namespaces"]) == ["wam", "diwa.open_drawer"]
+
+
+def test_so_is_a_store_that_the_catalog_cannot_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "half.zarr").mkdir()
+    store = EpisodesDataset(filepath=tmp_path / "half.zarr")
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(kedro_run, "callback", lambda **_: store.load())
+    result = CliRunner().invoke(run, [])
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
+    assert "half.zarr" in result.output
+    assert isinstance(result.exception, SystemExit), "and no error of Kedro's"
 
 
 def test_bad_input_is_told_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Collection, Iterable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from kedro.framework.project import settings
 from kedro.io import DatasetError
 from kedro.utils import find_kedro_project
 
-from wam.contracts import InputError
+from wam.contracts import InputError, suggestion
 from wam.pipeline_registry import NAMES, register_pipelines
 
 
@@ -26,7 +25,7 @@ def cli() -> None:
 @cli.command(name="run", params=kedro_run.params, help=kedro_run.help)
 def run(**options: Any) -> Any:
     """Run as Kedro does; ``concurrent_nodes`` of ``globals.yml`` says how many nodes at once."""
-    refuse_unknown_names(options)
+    _refuse_unknown_names(options)
     if not options["runner"] and not options["is_async"]:
         nodes = concurrent_nodes(options["conf_source"], options["env"])
         if nodes > 1:
@@ -46,15 +45,7 @@ def run(**options: Any) -> Any:
         raise click.ClickException(str(cause)) from error
 
 
-def refuse_unknown_names(options: dict[str, Any]) -> None:
-    """Stop where an environment, a pipeline or a namespace was named that does not exist.
-
-    Args:
-        options: Of ``kedro run``.
-
-    Raises:
-        click.ClickException: Naming it, and what was perhaps meant.
-    """
+def _refuse_unknown_names(options: dict[str, Any]) -> None:
     _refuse_environment(options["conf_source"], options["env"])
     chosen = options["pipelines"] or [options["pipeline"] or "__default__"]
     _refuse("pipeline", chosen, NAMES)
@@ -74,9 +65,7 @@ def _refuse_environment(conf_source: str | None, env: str | None) -> None:
 def _refuse(kind: str, given: Iterable[str], known: Collection[str]) -> None:
     for name in given:
         if name not in known:
-            close = get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known) or 'none'}"
-            raise click.ClickException(f"there is no {kind} {name!r} ({hint})")
+            raise click.ClickException(f"there is no {kind} {name!r}{suggestion(name, known)}")
 
 
 def concurrent_nodes(conf_source: str | None, env: str | None) -> int:

@@ -13,7 +13,8 @@ Time, drawn once::
     is_first[t]    = frame t starts an episode
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, dataclass_transform
 
 from pydantic import ConfigDict, Field, TypeAdapter
@@ -52,6 +53,14 @@ Batch = Mapping[str, "torch.Tensor"]
 
 class InputError(ValueError):
     """What was given cannot be used. The message names the thing, the value and the remedy, and is enough."""
+
+
+def suggestion(name: str, known: Collection[str]) -> str:
+    """What to say after a name that does not exist: which was perhaps meant, else which ones there are."""
+    close = get_close_matches(name, known, n=1)
+    if close:
+        return f" (did you mean {close[0]}?)"
+    return f" (known: {', '.join(known)})" if known else ""
 
 
 class LossOutput(NamedTuple):

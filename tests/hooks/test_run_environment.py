@@ -35,6 +35,16 @@ def test_a_data_set_of_the_users_is_not_to_be_made() -> None:
         )
 
 
+def test_nor_is_it_among_what_is_to_be_made_first() -> None:
+    packed = {"type": "wam.datasets.JsonDataset", "filepath": "/nowhere/{name}", "versioned": True}
+    given = {"type": "wam.datasets.DirectoryDataset", "filepath": "/nowhere/task_D_D"}
+    catalog = DataCatalog.from_config({"raw_episodes": given, "{name}": packed})
+    with pytest.raises(MissingInputsError, match="kedro run --pipelines ingest --env paper"):
+        RunEnvironmentHooks().before_pipeline_run(
+            run_params={"env": "paper"}, pipeline=register_pipelines()["world_model"], catalog=catalog
+        )
+
+
 def test_what_is_optional_may_be_missing() -> None:
     entry = {
         "type": "wam.datasets.JsonDataset",

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from difflib import get_close_matches
 from reprlib import repr as shortened
 from typing import Any, Final, get_args, get_type_hints
 
@@ -12,6 +11,7 @@ from kedro.validation.type_extractor import TypeExtractor
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from wam.contracts import suggestion
 from wam.hooks.refusal import RunRefusedError
 from wam.pipeline_registry import register_pipelines
 
@@ -46,7 +46,7 @@ class ParameterHooks:
         unknown = sorted(unread(values, pages))
         if unknown:
             known = sorted({*pages, *(page.split(".")[0] for page in pages)})
-            hints = "\n".join(f"  {name}{_suggestion(name, known)}" for name in unknown)
+            hints = "\n".join(f"  {name}{suggestion(name, known)}" for name in unknown)
             raise WrongParametersError(f"nothing reads these parameters:\n{hints}")
         types = TypeExtractor(registered).extract_types_from_pipelines()
         wrong = "\n".join(f"  {line}" for line in faults(values, types))
@@ -79,7 +79,7 @@ def _fault(name: str, page: Any, error: ErrorDetails) -> str:
     shown = "" if isinstance(value, Mapping) else f" = {shortened(value)}"
     setting = ".".join([name, *where])
     if error["type"] in _UNKNOWN:
-        hint = _suggestion(where[-1], _settings(page, where[:-1]))
+        hint = suggestion(where[-1], _settings(page, where[:-1]))
         return f"{setting}{shown}: there is no such setting{hint}"
     return f"{setting}{shown}: {error['msg'].removeprefix('Value error, ')}"
 
@@ -112,10 +112,3 @@ def _unread(values: Mapping[str, Any], prefix: str, pages: Collection[str]) -> I
             yield from _unread(value, f"{name}.", pages)
         else:
             yield name
-
-
-def _suggestion(name: str, known: Collection[str]) -> str:
-    close = get_close_matches(name, known, n=1)
-    if close:
-        return f" (did you mean {close[0]}?)"
-    return f" (known: {', '.join(known)})" if known else ""

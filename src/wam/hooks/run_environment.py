@@ -59,7 +59,9 @@ class RunEnvironmentHooks:
                     "there, or say in the catalog of this environment where it is"
                 )
         if missing:
-            stages = stages_to_run(missing, lambda name: _is_there(catalog, name))
+            stages = stages_to_run(
+                missing, lambda name: _is_there(catalog, name) or bool(_given(catalog, name))
+            )
             raise MissingInputsError(_how_to_make(missing, stages, run_params.get("env")))
         for node in pipeline.nodes:
             skipped = run_params.get("only_missing_outputs") and all(map(catalog.exists, node.outputs))

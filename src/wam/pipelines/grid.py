@@ -98,12 +98,15 @@ def cells(
         rows: Pages of which each condition has a row: name in the node to name of the table. Each cell's
             ``task`` is its row of ``tasks`` in any case.
     """
-    made, own = nodes(), tuple(of_condition)
+    made = nodes()
     return Pipeline(
         Pipeline(
             made,
             namespace=f"{condition}.{task}",
-            inputs={**{name: name for name in shared}, **{name: f"{condition}.{name}" for name in own}},
+            inputs={
+                **{name: name for name in shared},
+                **{name: f"{condition}.{name}" for name in of_condition},
+            },
             parameters=_pages(
                 made,
                 condition,

@@ -8,7 +8,7 @@ lights, and play is recorded with it. So it may be carried beside h and z, as th
     frame seen:  scene[t]    = reader(colours[t], outset, arm[t])
     imagined:    joints[t+1] = joints[t] + step where motion says that they move, else joints[t];
                  odds, step  = motion(scene[t], arm[t], arm[t+1], action[t], nearness)
-                 lights[t+1] = lights[t] +- f,                    f = flips(scene[t], joints[t+1])
+                 lights[t+1] = flipped(lights[t], f),   f = flips(scene[t], joints[t+1])
     shown:       colours[t]  = painter(outset, scene[t], arm[t])
 
 The motion is shown how near the hand is to the places where joints are moved (``contact_places``), not where
@@ -163,7 +163,7 @@ class SceneTrack(nn.Module):
         joints = scene[..., :JOINTS] + step * (at_hand & (odds > 0))
         joints = torch.clamp(joints, self.lowest, self.highest)
         switched = (joints != scene[..., :JOINTS])[..., SWITCHING].any(dim=-1, keepdim=True)
-        flips = switched * self.flip_raw(scene, joints).sigmoid()
+        flips = self.flip_raw(scene, joints).sigmoid()
         return torch.cat((joints, flipped(scene[..., JOINTS:], flips, switched)), dim=-1)
 
     def paint(
@@ -194,7 +194,7 @@ def flipped(
     of events of their own they would lead to a half, and a light that nobody is sure of would never be on.
 
     Args:
-        lights: In [0, 1]; from 0.5 on a light is on, and the rest of the way is what a press has added up to.
+        lights: In [0, 1]; above 0.5 a light is on, and the rest of the way is what a press has added up to.
         flips: Probability that the threshold is crossed in this frame.
         switched: Whether anything that switches lights moves; where it rests the press is over.
 
