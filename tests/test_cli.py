@@ -11,7 +11,9 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import find_run_command
 from kedro.framework.startup import bootstrap_project
 
-from wam.cli import concurrent_nodes, prune, run
+from wam import packing
+from wam.cli import concurrent_nodes, pack, prune, run
+from wam.contracts import InputError
 from wam.datasets import EpisodesDataset
 from wam.episodes.calvin_frame import CalvinFormatError
 
@@ -173,3 +175,40 @@ def test_prune_lists_and_deletes_only_when_told(monkeypatch: pytest.MonkeyPatch,
     assert (tmp_path / "06_models/model/run1").exists()
     CliRunner().invoke(prune, [*options, "--delete"], catch_exceptions=False)
     assert [path.name for path in (tmp_path / "06_models/model").iterdir()] == ["run2"]
+
+
+def test_pack_hands_on_its_options_and_tells_faults_without_traceback(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(ROOT)
+    seen: dict[str, Any] = {}
+
+    def written(project: Path, job: Path, **options: Any) -> list[str]:
+        if job.name == "bad":
+            raise InputError("bad is not empty; name a new folder")
+        seen.update(options, project=project)
+        job.mkdir()
+        (job / "episodes.npz").write_bytes(bytes(2**20))
+        return ["wam-s1"]
+
+    monkeypatch.setattr(packing, "pack", written)
+    options = ["--pipelines", "ablation", "--tags", "verdict,s1", "--params", "compute.stop_after=3"]
+    told = CliRunner().invoke(pack, [str(tmp_path / "job"), *options], catch_exceptions=False)
+    assert told.output == f"wam-s1: 1.0 MiB in {tmp_path / 'job'}\n"
+    assert seen == {
+        "project": ROOT,
+        "env": None,
+        "names": ["ablation"],
+        "tags": ["verdict", "s1"],
+        "namespaces": [],
+        "parameters": {"compute": {"stop_after": 3}},
+        "most_mib": 45.0,
+    }
+    for wrong, message in (
+        ([str(tmp_path / "bad")], "Error: bad is not empty; name a new folder\n"),
+        ([str(tmp_path / "x"), "--pipelines", "wrold_model"], "Error: there is no pipeline 'wrold_model'"),
+        ([str(tmp_path / "x"), "--env", "gpus"], "Error: there is no environment 'gpus'"),
+    ):
+        told = CliRunner().invoke(pack, wrong, catch_exceptions=False)
+        assert told.exit_code == 1
+        assert message in told.output

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -12,15 +13,21 @@ import pandas as pd
 import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
+from kedro.runner import SequentialRunner
 from nbclient import NotebookClient
 
+from wam.contracts import InputError
 from wam.hooks.parameters import WrongParametersError
 from wam.hooks.provenance import ProvenanceError
+from wam.packing import pack
 from wam.pipelines.grid import CONDITIONS, TASKS, WORLD_MODELS
 from wam.pipelines.pages import ImaginationStartsConfig
 from wam.pipelines.ppo.nodes import imagination_scenes
 from wam.runner import ConcurrentRunner, InterruptedRunError
 from wam.sim.config import SimConfig
+from wam.training.checkpoint import load_checkpoint
+from wam.world_model import remote_training
+from wam.world_model.remote import bring_back, read_pages
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
@@ -116,6 +123,32 @@ def test_policies_are_also_refined_in_the_simulator(
     points = _latest_table(place, "08_reporting/online/points.parquet")
     assert set(points["starts"]) == {"practice", "selection"}
     assert list((place / "data/.work").iterdir()) == []
+
+
+def test_a_world_model_that_another_machine_trained_is_taken_for_one_trained_here(
+    place: Path, run: Run, everything: dict[str, Any], tmp_path: Path
+) -> None:
+    assert everything
+    own = {"data_root": str(tmp_path / "data"), "mlflow_uri": f"sqlite:///{place / 'mlflow.db'}"}
+    shutil.copytree(place / "data/03_primary", tmp_path / "data/03_primary")
+    job, out = tmp_path / "job", tmp_path / "out"
+    options: dict[str, Any] = {"env": "smoke", "tags": [], "parameters": own, "most_mib": 45.0}
+    assert pack(ROOT, job, names=["world_model"], namespaces=["wam"], **options) == ["wam"]
+    with pytest.raises(InputError, match="is not empty; name a new folder"):
+        pack(ROOT, job, names=["world_model"], namespaces=[], **options)
+    with pytest.raises(InputError, match="trains a world model"):
+        pack(ROOT, tmp_path / "none", names=["features"], namespaces=[], **options)
+    with pytest.raises(InputError, match="MiB packed, 0 are allowed"):
+        pack(ROOT, tmp_path / "none", names=["world_model"], namespaces=[], **{**options, "most_mib": 0.0})
+    assert remote_training.main([str(job), str(out), "--device", "cpu"]) == 0
+    taken = {"compute": {"remote": str(out)}}
+    run("world_model", namespaces=["wam"], params=taken, root=tmp_path)
+    (saved,) = (tmp_path / "data/06_models/wam/world_model").glob("*/world_model")
+    got = load_checkpoint(saved)
+    assert got.digest == bring_back(out, read_pages(job)["wam"])[0].digest
+    assert got.extra["remote"]["device"] == "cpu"
+    with pytest.raises(InputError, match="where nothing was trained as here; wam is nearest: model"):
+        run("world_model", namespaces=["diwa"], params=taken, root=tmp_path, runner=SequentialRunner())
 
 
 def test_each_cell_has_a_child_run_that_finished(place: Path, everything: dict[str, Any]) -> None:

@@ -1,12 +1,12 @@
 """The GPU benchmark's harness: every section at toy size on a CPU, the time it may take, what it imports."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from bare_machine import run_module_without
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -14,11 +14,6 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import gpu  # noqa: E402 - a folder beside the package
 from benchmarks.gpu_run import TOY, Figure, Run  # noqa: E402
 from benchmarks.gpu_training import flop_per_frame  # noqa: E402
-
-CARRIED = {"pydantic", "pydantic_core", "annotated_types", "typing_inspection", "jaxtyping", "wadler_lindig"}
-CARRIED |= {"safetensors", "tqdm", "gymnasium", "cloudpickle", "farama_notifications"}
-WITH_TORCH = {"torch", "torchgen", "functorch", "triton", "numpy", "typing_extensions", "sympy", "mpmath"}
-WITH_TORCH |= {"networkx", "jinja2", "markupsafe", "filelock", "fsspec", "setuptools", "pkg_resources"}
 
 
 @pytest.fixture
@@ -104,32 +99,7 @@ def test_the_work_of_a_frame_is_that_of_its_layers(toy):
 @pytest.mark.parametrize("block", ["named", "all others"])
 def test_it_runs_without_what_a_gpu_machine_lacks(block):
     """Kedro, MLflow, Zarr and PyBullet are never imported; nor is anything that is not listed."""
-    named = "blocked = {'kedro', 'mlflow', 'zarr', 'pybullet'}"
-    others = f"""
-import importlib.metadata
-blocked = set(importlib.metadata.packages_distributions()) - {CARRIED | WITH_TORCH | {"wam"}!r}
-"""
-    program = f"""
-import runpy, sys, warnings
-warnings.simplefilter("error")
-{named if block == "named" else others}
-class WithoutBlocked:
-    def __init__(self, finders):
-        self.finders = finders
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in blocked:
-            return None
-        return next(filter(None, (finder.find_spec(name, path, target) for finder in self.finders)), None)
-    def find_distributions(self, *arguments):
-        known = [finder for finder in self.finders if hasattr(finder, "find_distributions")]
-        return [found for finder in known for found in finder.find_distributions(*arguments)]
-sys.meta_path[:] = [WithoutBlocked(list(sys.meta_path))]
-sys.argv = ["gpu", "--toy", "--only", "step", "imagination"]
-runpy.run_module("benchmarks.gpu", run_name="__main__")
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = run_module_without(block, "benchmarks.gpu", ["--toy", "--only", "step", "imagination"])
     assert done.returncode == 0, done.stderr
     assert "step | step B 2, T 4, fp32" in done.stdout
     assert "latent steps" in done.stdout

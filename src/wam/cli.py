@@ -8,7 +8,7 @@ from typing import Any
 import click
 from kedro.config import OmegaConfigLoader
 from kedro.framework.cli.project import run as kedro_run
-from kedro.framework.cli.utils import CONTEXT_SETTINGS
+from kedro.framework.cli.utils import CONTEXT_SETTINGS, _split_params, split_string
 from kedro.framework.project import settings
 from kedro.io import DatasetError
 from kedro.utils import find_kedro_project
@@ -123,6 +123,46 @@ def prune(env: str | None, keep: int, data_root: str | None, delete: bool) -> No
             remove(version)
     total = f"{len(old)} versions, {sum(version.size for version in old) / 1e6:.1f} MB, in {root}"
     click.echo(f"{total}: deleted" if delete else f"{total}: would be deleted; --delete does it")
+
+
+@cli.command(name="pack")
+@click.argument("job", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--env", "-e", default=None, help="Environment whose settings and episodes count.")
+@click.option("--pipelines", "-p", default="world_model", show_default=True, callback=split_string)
+@click.option("--tags", "-t", default="", callback=split_string, help="Only trainings with one of these.")
+@click.option("--namespaces", "-ns", default="", callback=split_string, help="Only these cells.")
+@click.option("--params", default="", callback=_split_params, help="As of kedro run.")
+@click.option("--most-mib", default=45.0, show_default=True, help="Of the episodes' file.")
+def pack(  # noqa: PLR0917 - Click names them all
+    job: Path,
+    env: str | None,
+    pipelines: list[str],
+    tags: list[str],
+    namespaces: list[str],
+    params: dict[str, Any],
+    most_mib: float,
+) -> None:
+    """Write trainings of world models into JOB, for another machine to do (docs/clusters.md)."""
+    _refuse_environment(None, env)
+    _refuse("pipeline", pipelines, NAMES)
+    from wam.packing import pack as pack_job  # noqa: PLC0415 - with the whole library
+
+    project = find_kedro_project(Path.cwd()) or Path.cwd()
+    try:
+        names = pack_job(
+            project,
+            job,
+            env=env,
+            names=pipelines,
+            tags=tags,
+            namespaces=namespaces,
+            parameters=params,
+            most_mib=most_mib,
+        )
+    except InputError as error:
+        raise click.ClickException(str(error)) from error
+    size = sum(path.stat().st_size for path in job.iterdir()) / 2**20
+    click.echo(f"{', '.join(names)}: {size:.1f} MiB in {job}")
 
 
 def _globals(conf_source: str | None, env: str | None) -> Any:

@@ -42,6 +42,9 @@ class ComputeConfig:
     """Run a rollout's simulators inside the main process: right for a few steps of a few starts each, where
     starting workers costs more. Maps over pieces, as play, keep their processes."""
 
+    remote: str | None = None
+    """Folder of world models that another machine trained (``wam.world_model.remote``): each is taken
+    in place of a training here that would have made the same."""
     stop_after: int | None = Field(default=None, gt=0)
     """Ends every training after this many steps (PPO: iterations), whatever its page plans: a trial of a long
     configuration from end to end. What it makes means nothing."""

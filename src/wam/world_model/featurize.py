@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wam.contracts import IMAGE_GRIPPER, IMAGE_STATIC, OPEN_GRIPPER_ACTION, PROPRIO
-from wam.episodes.store import Episodes
+from wam.episodes.loaded import Episodes
 from wam.world_model.filtering import Stretch, encode_rows, filter_stretches
 from wam.world_model.model import WorldModel
 from wam.world_model.state import RSSMState

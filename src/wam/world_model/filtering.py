@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wam.contracts import IMAGE_GRIPPER, IMAGE_STATIC, PROPRIO
-from wam.episodes.store import Episodes
+from wam.episodes.loaded import Episodes
 from wam.parallel.progress import progress
 from wam.seeding import torch_generator
 from wam.world_model.model import WorldModel

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from wam.contracts import LossOutput
+from wam.episodes.archive import load_episodes
+from wam.episodes.loaded import Episodes
 from wam.episodes.statistics import ProprioStatistics
-from wam.episodes.store import Episodes, EpisodeStore
 from wam.training.device import Device, resolve_device
 from wam.training.launch import run_team
 from wam.training.loop import TrainingResult, steps_taken, train
@@ -133,8 +134,8 @@ class WorldModelTask:
         model: Architecture and losses.
         training: How it is trained.
         statistics: Of proprioception.
-        training_episodes: Path of a packed store.
-        validation_episodes: Likewise, read if validation is on.
+        training_episodes: Path of a packed store, or of an archive of one.
+        validation_episodes: Likewise, read if validation is on; without them there is none.
         seed: Of weights, windows and noise.
         parts: See ``WorldModelPartsObjective``.
         stop_after: See ``loop.train``.
@@ -145,7 +146,7 @@ class WorldModelTask:
     training: WorldModelTrainingConfig
     statistics: ProprioStatistics
     training_episodes: Path
-    validation_episodes: Path
+    validation_episodes: Path | None
     seed: int
     parts: int
     stop_after: int | None
@@ -195,7 +196,7 @@ def _train_second_part(
     training = task.training
     return train_recurrent_phase(
         model,
-        EpisodeStore(task.training_episodes).load(),
+        load_episodes(task.training_episodes),
         training,
         seed=task.seed,
         key=task.work_dir.name,
@@ -208,9 +209,9 @@ def _train_second_part(
 
 
 def _validation(task: WorldModelTask, model: WorldModel) -> WorldModelValidation | None:
-    if not task.training.validation_batches:
+    if not task.training.validation_batches or task.validation_episodes is None:
         return None
-    held_out = EpisodeStore(task.validation_episodes).load()
+    held_out = load_episodes(task.validation_episodes)
     return WorldModelValidation(model, held_out, task.training, seed=task.seed)
 
 
@@ -262,7 +263,7 @@ def _measured(task: WorldModelTask, model: WorldModel, episodes: Episodes) -> Co
 
 
 def _objective(task: WorldModelTask, model: WorldModel, team: Team) -> WorldModelObjective:
-    episodes = EpisodeStore(task.training_episodes).load()
+    episodes = load_episodes(task.training_episodes)
     colors = _measured(task, model, episodes)
     if team.size == task.parts == 1:
         return WorldModelObjective(model, episodes, task.training, seed=task.seed, colors=colors)

@@ -16,6 +16,7 @@ from wam.training.checkpoint import Checkpoint
 from wam.training.device import resolve_device
 from wam.world_model.config import WorldModelConfig
 from wam.world_model.model import WorldModel
+from wam.world_model.remote import RemotePage, bring_back
 from wam.world_model.train_parts import WorldModelTask, train_world_model_on
 from wam.world_model.training_config import WorldModelTrainingConfig
 
@@ -34,9 +35,39 @@ def train_world_model(
     seed: int,
     work_dir: Path,
 ) -> tuple[Checkpoint, pd.DataFrame]:
-    """Train one row of the table of world models; returns its weights and curves."""
+    """Train one row of the table of world models, or take what another machine made of it."""
+    task = training_task(
+        training_episodes,
+        validation_episodes,
+        proprio_statistics,
+        config,
+        row,
+        training,
+        compute,
+        seed,
+        work_dir,
+    )
+    if compute.remote is not None:
+        checkpoint, history = bring_back(Path(compute.remote), RemotePage.of(task, training_episodes.digest))
+        return checkpoint, curves(history)
+    model, result = train_world_model_on(task, compute.devices, compute.device)
+    return model.to_checkpoint(), curves(result.history)
+
+
+def training_task(
+    training_episodes: EpisodeStore,
+    validation_episodes: EpisodeStore,
+    proprio_statistics: Mapping[str, Any],
+    config: WorldModelConfig,
+    row: WorldModelRow,
+    training: WorldModelTrainingConfig,
+    compute: ComputeConfig,
+    seed: int,
+    work_dir: Path,
+) -> WorldModelTask:
+    """What ``train_world_model`` trains."""
     config, training = row.applied(config, training)
-    task = WorldModelTask(
+    return WorldModelTask(
         model=config,
         training=training,
         statistics=ProprioStatistics.from_dict(proprio_statistics),
@@ -47,8 +78,6 @@ def train_world_model(
         stop_after=compute.stop_after,
         work_dir=work_dir,
     )
-    model, result = train_world_model_on(task, compute.devices, compute.device)
-    return model.to_checkpoint(), curves(result.history)
 
 
 def measure_open_loop(

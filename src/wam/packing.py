@@ -1,0 +1,86 @@
+"""``kedro pack``: the trainings of chosen pipelines as a folder that another machine can do them from."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final, cast
+
+from kedro.framework.project import pipelines
+from kedro.framework.session import KedroSession
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Node
+
+from wam.contracts import InputError
+from wam.episodes.archive import write_archive
+from wam.episodes.store import EpisodeStore
+from wam.pipelines.world_model.nodes import train_world_model, training_task
+from wam.world_model.remote import EPISODES_FILE, RemotePage
+
+EPISODES: Final = "training_episodes"
+
+
+def pack(
+    project: Path,
+    job: Path,
+    *,
+    env: str | None,
+    names: Sequence[str],
+    tags: Sequence[str],
+    namespaces: Sequence[str],
+    parameters: Mapping[str, Any],
+    most_mib: float,
+) -> list[str]:
+    """Write the pages of all chosen trainings, and the episodes that they learn from, into an empty folder.
+
+    Args:
+        project: Root of the project.
+        job: The folder; made here.
+        env: Environment whose settings and episodes count.
+        names: Pipelines whose trainings are packed.
+        tags: Only of nodes with one of these, if any are given.
+        namespaces: Only of these cells, if any are given.
+        parameters: Runtime parameters.
+        most_mib: Of the episodes' file, in MiB.
+
+    Returns:
+        Names of the trainings.
+
+    Raises:
+        InputError: If nothing would be packed, the folder is in use or the episodes take more room.
+    """
+    if job.exists() and any(job.iterdir()):
+        raise InputError(f"{job} is not empty; name a new folder")
+    with KedroSession.create(project_path=project, env=env, runtime_params=dict(parameters)) as session:
+        catalog = cast(KedroSession, session).load_context().catalog
+        chosen = [node for name in names for node in _trainings(name, tags, namespaces)]
+        if not chosen:
+            raise InputError("none of the chosen pipelines, tags and namespaces trains a world model")
+        store: EpisodeStore = catalog.load(EPISODES)
+        pages = {node.namespace or "world_model": _page(node, catalog, store) for node in chosen}
+    job.mkdir(parents=True, exist_ok=True)
+    _write_episodes(job / EPISODES_FILE, store, most_mib)
+    for name, page in pages.items():
+        (job / f"{name}.json").write_text(json.dumps(asdict(page), indent=2, sort_keys=True) + "\n")
+    return sorted(pages)
+
+
+def _trainings(name: str, tags: Sequence[str], namespaces: Sequence[str]) -> Iterator[Node]:
+    whole = pipelines[name].filter(tags=list(tags) or None, node_namespaces=list(namespaces) or None)
+    return (node for node in whole.nodes if node.func is train_world_model)
+
+
+def _page(node: Node, catalog: CatalogProtocol[Any, Any], store: EpisodeStore) -> RemotePage:
+    values = [catalog.load(name) for name in node.inputs]
+    return RemotePage.of(training_task(*values), store.digest)
+
+
+def _write_episodes(path: Path, store: EpisodeStore, most_mib: float) -> None:
+    write_archive(path, store.load(), store.digest)
+    size = path.stat().st_size / 2**20
+    if size > most_mib:
+        path.unlink()
+        raise InputError(
+            f"{store.num_frames} frames take {size:.1f} MiB packed, {most_mib:g} are allowed; make less play "
+            "(play.episodes, play.short_episodes), or allow more with --most-mib"
+        )
