@@ -22,7 +22,7 @@ from wam.hooks.provenance import ProvenanceError
 from wam.packing import pack
 from wam.pipelines.grid import CONDITIONS, TASKS, WORLD_MODELS
 from wam.pipelines.pages import ImaginationStartsConfig
-from wam.pipelines.ppo.nodes import imagination_scenes
+from wam.pipelines.practice_scenes import imagination_scenes
 from wam.runner import ConcurrentRunner, InterruptedRunError
 from wam.sim.config import SimConfig
 from wam.training.checkpoint import load_checkpoint
@@ -170,11 +170,13 @@ def test_diagnostics_come_before_ppo_and_never_touch_held_out_starts(
     selection = starts[starts["role"] == "selection"].groupby("task").size()
     for name in WORLD_MODELS:
         episodes = _latest_table(place, f"07_model_output/{name}/calibration_rows.parquet")
-        real = episodes[episodes["world"] == "real"].groupby("task").size()
-        assert real.to_dict() == selection.to_dict()
+        real = episodes[(episodes["world"] == "real") & (episodes["role"] == "selection")]
+        assert real.groupby("task").size().to_dict() == selection.to_dict()
+        practised = episodes[(episodes["world"] == "real") & (episodes["role"] == "practice")]
+        assert practised.groupby("task").size().to_dict() == dict.fromkeys(TASKS, 1)
         figures = _latest_table(place, f"07_model_output/{name}/metrics.parquet")
         evaluated = figures[(figures["stage"] == "ppo") & (figures["name"] == "real_success_first")]
-        calibrated = episodes[episodes["world"] == "real"].groupby("task")["success"].mean()
+        calibrated = real.groupby("task")["success"].mean()
         assert dict(zip(evaluated["task"], evaluated["value"], strict=True)) == calibrated.to_dict()
     with sqlite3.connect(place / "mlflow.db") as database:
         keys = {row[0] for row in database.execute("select distinct key from metrics")}

@@ -12,7 +12,9 @@ from toy_world import tiny_world_model
 
 from wam.diagnostics.calibration import (
     IMAGINED,
+    PRACTICE,
     REAL,
+    SELECTION,
     ImaginedEpisodes,
     calibration_table,
     chance_gap,
@@ -77,6 +79,22 @@ def test_rates_count_episodes_and_repeats_belong_to_their_start() -> None:
     line = calibration_table(rows).iloc[0]
     assert (line["imagined"], line["real"], line["gap"]) == (0.75, 0.5, 0.25)
     assert (line["starts"], line["imagined_episodes"]) == (2, 4)
+
+
+def test_starts_of_two_roles_are_apart() -> None:
+    dreamt = ImaginedEpisodes(
+        np.tile(np.arange(3), 2), np.ones(6, bool), np.full(6, 8), np.zeros((6, 2)), np.zeros((6, 2))
+    )
+    truth = RolloutResult(np.array([True, False, False]), np.full(3, 8))
+    selection = rows_of([True, False], [True, False])
+    practice = episode_rows(dreamt, dreamt.success, truth, "open_drawer", role=PRACTICE, first=2)
+    rows = pd.concat([selection, practice])
+    assert set(selection["start"]) | set(practice["start"]) == {0, 1, 2, 3, 4}
+    assert rows.groupby("start")["role"].first().tolist() == [SELECTION] * 2 + [PRACTICE] * 3
+    assert practice[practice["world"] == IMAGINED]["repeat"].tolist() == [0, 0, 0, 1, 1, 1]
+    line = calibration_table(rows).iloc[0]
+    assert (line["starts"], line["imagined_episodes"]) == (5, 8)
+    assert (line["real"], line["imagined"]) == (0.4, 0.875)
 
 
 def test_gaps_of_opposite_sign_do_not_cancel() -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from wam.diagnostics.calibration import IMAGINED, REAL, ROW_COLUMNS
+from wam.diagnostics.calibration import IMAGINED, PRACTICE, REAL, ROW_COLUMNS, SELECTION
 from wam.diagnostics.config import CalibrationConfig
 from wam.diagnostics.detection import COLUMNS, POLICY
 from wam.evaluation.success import success_table
@@ -36,11 +36,11 @@ def page(beyond: Literal["warn", "stop"] = "warn") -> CalibrationConfig:
     return CalibrationConfig(imagined_repeats=1, linger_steps=0, max_gap=0.15, beyond=beyond)
 
 
-def rows(imagined: int, real: int, starts: int = 10) -> pd.DataFrame:
+def rows(imagined: int, real: int, starts: int = 10, role: str = SELECTION) -> pd.DataFrame:
     parts = []
     for world, solved in ((IMAGINED, imagined), (REAL, real)):
         success = np.arange(starts) < solved
-        columns = {"start": range(starts), "repeat": 0, "success": success, "probed": success}
+        columns = {"start": range(starts), "role": role, "repeat": 0, "success": success, "probed": success}
         parts.append(pd.DataFrame({"task": "open_drawer", "world": world, **columns, "steps": range(starts)}))
     return pd.concat(parts, ignore_index=True)[list(ROW_COLUMNS)]
 
@@ -107,7 +107,8 @@ def test_the_unchanged_policy_is_not_evaluated_again(cloned: DiffusionPolicy) ->
         asked.append(policy)
         return {"success": 0.5, "steps": 1.0}
 
-    known = with_known_result(evaluate, cloned, rows(0, 3))
+    practised = rows(0, 9, role=PRACTICE)  # of which the evaluator runs none
+    known = with_known_result(evaluate, cloned, pd.concat([rows(0, 3), practised]))
     assert known(FineTunedPolicy(cloned, cloned, 2)) == {"success": 0.3, "steps": 4.5}
     assert asked == []
     trained = DiffusionPolicy.from_checkpoint(cloned.to_checkpoint())

@@ -5,7 +5,8 @@ import pytest
 
 from wam.pipelines.behavior_cloning.nodes import some_of
 from wam.pipelines.pages import ComputeConfig, ImaginationStartsConfig
-from wam.pipelines.ppo.nodes import imagination_scenes, render_imagination_starts
+from wam.pipelines.ppo.nodes import render_imagination_starts
+from wam.pipelines.practice_scenes import imagination_scenes
 from wam.rl.config import OnlineConfig, PPOConfig
 from wam.sim.config import SimConfig
 from wam.tasks.table import TASK_NAMES

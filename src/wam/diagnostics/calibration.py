@@ -1,9 +1,9 @@
 """Does imagination promise what the simulator keeps? The same policy from the same starts in both.
 
-The starts are the selection starts, never held-out ones. Besides the judge, which rewards PPO, linear
-probes read from the latent state whether an imagined episode solved the task. That tells two ways to be wrong
-apart: imagined minus probed is what the judge sees though the state does not show it, probed minus real
-is what the dynamics complete by themselves.
+The starts are the selection starts, and scenes that PPO practises from; never held-out ones. Besides the
+judge, which rewards PPO, linear probes read from the latent state whether an imagined episode solved the
+task. That tells two ways to be wrong apart: imagined minus probed is what the judge sees though the state
+does not show it, probed minus real is what the dynamics complete by themselves.
 """
 
 from collections.abc import Sequence
@@ -27,9 +27,11 @@ from wam.tasks.starts import Start
 from wam.tasks.table import task as task_called
 
 IMAGINED, REAL = "imagined", "real"
+SELECTION, PRACTICE = "selection", "practice"
+"""Whence a start is: a frame of held-out play, or drawn as those that imagination begins at."""
 CHANCE_DRAWS: Final = 4000
 """Draws behind the gap that chance alone makes."""
-ROW_COLUMNS: Final = ("task", "world", "start", "repeat", "success", "steps", "probed")
+ROW_COLUMNS: Final = ("task", "world", "role", "start", "repeat", "success", "steps", "probed")
 TASK_COLUMNS: Final = (
     *("task", "starts", "imagined_episodes", "real", "imagined", "probed", "gap", "low", "high"),
 )
@@ -107,9 +109,24 @@ def solved_by_probes(
 
 
 def episode_rows(
-    imagined: ImaginedEpisodes, probed: NDArray[np.bool_], real: RolloutResult, task: str
+    imagined: ImaginedEpisodes,
+    probed: NDArray[np.bool_],
+    real: RolloutResult,
+    task: str,
+    *,
+    role: str = SELECTION,
+    first: int = 0,
 ) -> pd.DataFrame:
-    """One row an episode, imagined and real: columns ``ROW_COLUMNS``; reality needs no probe."""
+    """One row an episode, imagined and real: columns ``ROW_COLUMNS``; reality needs no probe.
+
+    Args:
+        imagined: Episodes in imagination.
+        probed: Of each, whether the probes say that it solved the task.
+        real: Those in the simulator, one from each start.
+        task: The task.
+        role: Whence the starts are.
+        first: Number of the first start, apart from those of another role.
+    """
     repeat = pd.Series(imagined.start).groupby(imagined.start).cumcount().to_numpy()
     columns = {"start": imagined.start, "repeat": repeat}
     dreamt = pd.DataFrame({**columns, "success": imagined.success, "steps": imagined.steps, "probed": probed})
@@ -117,7 +134,8 @@ def episode_rows(
         {"start": np.arange(len(real.success)), "repeat": 0, "success": real.success, "steps": real.steps}
     )
     parts = [dreamt.assign(world=IMAGINED), truth.assign(world=REAL, probed=real.success)]
-    return pd.concat(parts, ignore_index=True).assign(task=task)[list(ROW_COLUMNS)]
+    rows = pd.concat(parts, ignore_index=True).assign(task=task, role=role)
+    return rows.assign(start=rows["start"] + first)[list(ROW_COLUMNS)]
 
 
 def calibration_table(rows: pd.DataFrame) -> pd.DataFrame:

@@ -50,7 +50,7 @@ class Trial:
     Attributes:
         model: In evaluation mode.
         policy: In evaluation mode, on the model's device.
-        starts: Selection starts, never held-out ones.
+        starts: Selection starts or scenes of practice, never held-out ones.
         task: The task.
         max_steps: Control steps of an episode at most.
         start_repeats: Times the first frame is filtered before the first decision.

@@ -70,7 +70,7 @@ def verdict(world_model: str, summary: Mapping[str, float]) -> str:
     else:
         judgement = f"{name}: PPO in this imagination cannot be trusted."
     return (
-        f"{judgement} From the same selection starts, imagined success of the cloned policies lies "
+        f"{judgement} From the same starts, imagined success of the cloned policies lies "
         f"{points['mean_absolute_gap']:.0f} points from real success, mean over tasks of the absolute gap "
         f"(limit {points['max_gap']:.0f}; with so few episodes chance alone makes "
         f"{points['chance_gap']:.0f}). With its sign the mean gap is {points['mean_gap']:+.0f} points "
@@ -86,7 +86,7 @@ def _obstacles(diagnoses: Diagnoses, cells: Cells, max_gap: float) -> list[str]:
             "Success from the held-out starts beside its baselines, then what fails: quantities that the "
             "task turns on and that a linear probe of the features cannot read within its tolerance; "
             "failed real episodes that the judge of success believes in; imagined minus real success "
-            "from the selection starts. Where cloning on the true state fails as well, the world model "
+            "from the same starts. Where cloning on the true state fails as well, the world model "
             "alone is not to blame."
         ),
     ]
@@ -141,7 +141,8 @@ def _calibration(diagnoses: Diagnoses, max_gap: float) -> list[str]:
     parts = [
         heading("Imagined beside real success"),
         note(
-            "The cloned policy from the same selection starts, acting alike in both worlds. By the "
+            "The cloned policy from the same starts (frames of held-out play and scenes that PPO "
+            "practises from), acting alike in both worlds. By the "
             "judge of success: what rewards PPO. By the probes: whether the latent state itself, read "
             "linearly at the end, solves the task. Far above the probes, the judge sees what is not there; "
             "probes far above reality, the dynamics complete motions that fail in the simulator."

@@ -1,6 +1,7 @@
 """Probes of each world model; imagined beside real episodes of each cloned policy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 from wam.datasets import Arrays
 from wam.demonstrations.failures import read_attempts
 from wam.diagnostics.calibration import (
+    PRACTICE,
     ROW_COLUMNS,
+    SELECTION,
     calibration_table,
     episode_rows,
     solved_by_probes,
@@ -24,11 +27,19 @@ from wam.diagnostics.frames import JudgedFrames, judged_frames, training_blocks
 from wam.diagnostics.probes import FEATURES, PROPRIO, probe_metrics, score_probes
 from wam.diagnostics.quantities import quantities
 from wam.diagnostics.ridge import LinearProbes, fit_probes
-from wam.diagnostics.trial import Trial, missed_on_policy_frames
+from wam.diagnostics.trial import RealEpisodes, Trial, missed_on_policy_frames
 from wam.episodes.store import EpisodeStore
 from wam.evaluation.pools import borrowed_pool
 from wam.pipelines.history import Metrics
-from wam.pipelines.pages import ComputeConfig, EvaluationConfig, FeaturesConfig, RewardsConfig, TaskRow
+from wam.pipelines.pages import (
+    ComputeConfig,
+    EvaluationConfig,
+    FeaturesConfig,
+    ImaginationStartsConfig,
+    RewardsConfig,
+    TaskRow,
+)
+from wam.pipelines.practice_scenes import imagination_scenes
 from wam.policy.diffusion import DiffusionPolicy
 from wam.reward.judge import JUDGES, Judge, JudgeKind, judge_of
 from wam.rl.config import PPOConfig
@@ -119,6 +130,7 @@ def calibrate_policy(
     starts: pd.DataFrame,
     task: TaskRow,
     config: CalibrationConfig,
+    scenes: ImaginationStartsConfig,
     ppo: PPOConfig,
     evaluation: EvaluationConfig,
     rewards: RewardsConfig,
@@ -126,7 +138,7 @@ def calibrate_policy(
     compute: ComputeConfig,
     seed: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, Metrics]:
-    """The cloned policy from selection starts, imagined and real; judges of success on three kinds of frames.
+    """The cloned policy from the same starts, imagined and real; judges of success on three kinds of frames.
 
     Returns episodes, quality of the judges, what probes miss on the policy's own frames, and final figures.
     """
@@ -151,15 +163,38 @@ def calibrate_policy(
         prev_action=evaluation.prev_action,
         seed=seed,
     )
+    trials = {SELECTION: trial}
+    if config.practice_scenes:
+        page = replace(scenes, scenes=config.practice_scenes)
+        trials[PRACTICE] = replace(trial, starts=imagination_scenes(simulator, page, task.name))
     with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
-        real = trial.roll_out(pool, linger_steps=config.linger_steps)
-    found = pd.concat([found, judge_policy_frames(judges, real.frames, task.name)], ignore_index=True)
+        real = {role: one.roll_out(pool, linger_steps=config.linger_steps) for role, one in trials.items()}
+    rows = _compared(trials, real, judges[rewards.judge], read, ppo, config.imagined_repeats)
+    frames = real[SELECTION].frames
+    found = pd.concat([found, judge_policy_frames(judges, frames, task.name)], ignore_index=True)
     found = with_deciding(found, rewards.judge)
-    imagined = trial.imagine(real.first, judges[rewards.judge], ppo, repeats=config.imagined_repeats)
-    probed = solved_by_probes(read, imagined, trial.starts, task.name)
-    rows = episode_rows(imagined, probed, real.outcome, task.name)
-    missed = missed_on_policy_frames(read, real.frames, trial.starts, task.name)
+    missed = missed_on_policy_frames(read, frames, trial.starts, task.name)
     return rows, found, missed, cell_figures(rows, found, task.name)
+
+
+def _compared(
+    trials: Mapping[str, Trial],
+    real: Mapping[str, RealEpisodes],
+    judge: Judge,
+    read: LinearProbes,
+    ppo: PPOConfig,
+    repeats: int,
+) -> pd.DataFrame:
+    """Episodes of each role's starts, imagined and real; starts are numbered through."""
+    parts: list[pd.DataFrame] = []
+    first = 0
+    for role, trial in trials.items():
+        imagined = trial.imagine(real[role].first, judge, ppo, repeats=repeats)
+        probed = solved_by_probes(read, imagined, trial.starts, trial.task)
+        outcome = real[role].outcome
+        parts.append(episode_rows(imagined, probed, outcome, trial.task, role=role, first=first))
+        first += len(trial.starts)
+    return pd.concat(parts, ignore_index=True)
 
 
 def with_deciding(found: pd.DataFrame, judge: JudgeKind) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from wam.pipelines.grid import TASKS, WORLD_MODELS, Variant, cells, of_each
 from wam.training.companion import apart
 
 _PROBE_PAGES = ["probes", "probe_tolerances", "features", "evaluation", "compute", "seed"]
-_PAGES = ["calibration", "ppo", "evaluation", "rewards", "simulator", "compute", "seed"]
+_PAGES = ["calibration", "imagination_starts", "ppo", "evaluation", "rewards", "simulator", "compute", "seed"]
 _EPISODES = ["training_episodes", "validation_episodes"]
 _SHARED = ["failure_episodes", "starts"]
 

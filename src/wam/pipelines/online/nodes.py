@@ -19,7 +19,8 @@ from wam.pipelines.pages import (
     TaskRow,
 )
 from wam.pipelines.ppo.choice import simulator_evaluator
-from wam.pipelines.ppo.nodes import first_and_last, imagination_scenes
+from wam.pipelines.ppo.nodes import first_and_last
+from wam.pipelines.practice_scenes import imagination_scenes
 from wam.pipelines.reporting.nodes import ancestry, facts
 from wam.policy.diffusion import DiffusionPolicy
 from wam.report.online import Online, online_lines, online_markdown, online_page

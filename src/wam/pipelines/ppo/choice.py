@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from wam.diagnostics.calibration import REAL, imagine_episodes
+from wam.diagnostics.calibration import REAL, SELECTION, imagine_episodes
 from wam.evaluation.rollout import make_evaluator
 from wam.pipelines.pages import EvaluationConfig
 from wam.policy.diffusion import DiffusionPolicy
@@ -48,7 +48,7 @@ def simulator_evaluator(
 
 def with_known_result(evaluate: Evaluator, cloned: DiffusionPolicy, calibration: pd.DataFrame) -> Evaluator:
     """An evaluator that knows the result of the unchanged policy: calibration ran it from the same starts."""
-    real = calibration[calibration["world"] == REAL]
+    real = calibration[(calibration["world"] == REAL) & (calibration["role"] == SELECTION)]
     digest = behavior_digest(cloned)
 
     def run(policy: FineTunedPolicy) -> Mapping[str, float]:

@@ -25,17 +25,16 @@ from wam.pipelines.pages import (
     TaskRow,
 )
 from wam.pipelines.ppo.choice import imagination_evaluator, simulator_evaluator, with_known_result
+from wam.pipelines.practice_scenes import imagination_scenes
 from wam.policy.diffusion import DiffusionPolicy
 from wam.reward.judge import judge_of
 from wam.rl.config import PPOConfig
 from wam.rl.finetune import EVALUATED, Evaluator, finetune
 from wam.rl.frame_filter import first_state
 from wam.rl.imagined_practice import Imagination
-from wam.rl.scenes import sample_scenes
-from wam.seeding import numpy_generator, torch_generator
+from wam.seeding import torch_generator
 from wam.sim.config import SimConfig
 from wam.sim.frames import SimFrames
-from wam.tasks.starts import Start
 from wam.tasks.table import TASK_NAMES
 from wam.training.checkpoint import Checkpoint
 from wam.training.device import resolve_device
@@ -75,12 +74,6 @@ def render_imagination_starts(
                 )
                 bar.update(len(frames))
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-
-
-def imagination_scenes(simulator: SimConfig, config: ImaginationStartsConfig, task: str) -> list[Start]:
-    """The task's scenes that fine-tuning starts from, in imagination and in the simulator alike."""
-    rng = numpy_generator(config.seed, "imagination_starts", task)
-    return sample_scenes(simulator, rng, task, config.scenes, config.draw)
 
 
 def finetune_policy(
