@@ -1,20 +1,25 @@
 """Commands of the project: ``kedro run`` with several nodes at once, ``kedro prune`` for old versions."""
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from kedro.config import OmegaConfigLoader
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import CONTEXT_SETTINGS, _split_params, split_string
-from kedro.framework.project import settings
+from kedro.framework.project import pipelines, settings
 from kedro.io import DatasetError
 from kedro.utils import find_kedro_project
 
 from wam.contracts import InputError, suggestion
-from wam.pipeline_registry import NAMES, register_pipelines
+from wam.pipeline_registry import NAMES
+
+_KINDS: Final = {"namespaces": "namespace", "tags": "tag"} | dict.fromkeys(
+    ("node_names", "from_nodes", "to_nodes"), "node"
+)
+"""What each option of ``kedro run`` that picks nodes names."""
 
 
 @click.group(context_settings=CONTEXT_SETTINGS, name="wam")
@@ -37,22 +42,42 @@ def run(**options: Any) -> Any:
     assert kedro_run.callback is not None
     try:
         return kedro_run.callback(**options)
-    except (InputError, DatasetError) as error:
+    except (ValueError, DatasetError) as error:
         cause = error if isinstance(error, InputError) else error.__cause__  # Kedro wraps what loading raises
-        if not isinstance(cause, InputError):
+        told = str(cause) if isinstance(cause, InputError) else _unknown_filter(options)
+        if told is None:
             raise
         # its message says all; where in the code it was found helps nobody
-        raise click.ClickException(str(cause)) from error
+        raise click.ClickException(told) from error
 
 
 def _refuse_unknown_names(options: dict[str, Any]) -> None:
     _refuse_environment(options["conf_source"], options["env"])
-    chosen = options["pipelines"] or [options["pipeline"] or "__default__"]
-    _refuse("pipeline", chosen, NAMES)
-    if options["namespaces"] and "ablation" not in chosen:  # whose cells are a table that is read later
-        spaces = {node.namespace or "" for one in chosen for node in register_pipelines()[one].nodes}
-        spaces |= {space.split(".")[0] for space in spaces}
-        _refuse("namespace", options["namespaces"], sorted(spaces - {""}))
+    _refuse("pipeline", _chosen(options), NAMES)
+
+
+def _chosen(options: Mapping[str, Any]) -> list[str]:
+    return options["pipelines"] or [options["pipeline"] or "__default__"]
+
+
+def _unknown_filter(options: Mapping[str, Any]) -> str | None:
+    """What a run asked for that its pipelines do not have; None if they have all of it.
+
+    Kedro found it first, when the rows of the ablation were known: they are read with the parameters.
+    """
+    nodes = [node for name in _chosen(options) for node in pipelines[name].nodes]
+    spaces = {node.namespace or "" for node in nodes}
+    names = {node.name for node in nodes}
+    known = {
+        "namespaces": spaces | {space.split(".")[0] for space in spaces} - {""},
+        "tags": {tag for node in nodes for tag in node.tags},
+        **dict.fromkeys(("node_names", "from_nodes", "to_nodes"), names),
+    }
+    for kind, has in known.items():
+        for name in options[kind] or ():
+            if name not in has:
+                return f"there is no {_KINDS[kind]} {name!r}{suggestion(name, sorted(has - {''}))}"
+    return None
 
 
 def _refuse_environment(conf_source: str | None, env: str | None) -> None:
@@ -128,7 +153,7 @@ def prune(env: str | None, keep: int, data_root: str | None, delete: bool) -> No
 @cli.command(name="pack")
 @click.argument("job", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--env", "-e", default=None, help="Environment whose settings and episodes count.")
-@click.option("--pipelines", "-p", default="world_model", show_default=True, callback=split_string)
+@click.option("--pipelines", "-p", "names", default="world_model", show_default=True, callback=split_string)
 @click.option("--tags", "-t", default="", callback=split_string, help="Only trainings with one of these.")
 @click.option("--namespaces", "-ns", default="", callback=split_string, help="Only these cells.")
 @click.option("--params", default="", callback=_split_params, help="As of kedro run.")
@@ -136,7 +161,7 @@ def prune(env: str | None, keep: int, data_root: str | None, delete: bool) -> No
 def pack(  # noqa: PLR0917 - Click names them all
     job: Path,
     env: str | None,
-    pipelines: list[str],
+    names: list[str],
     tags: list[str],
     namespaces: list[str],
     params: dict[str, Any],
@@ -144,16 +169,16 @@ def pack(  # noqa: PLR0917 - Click names them all
 ) -> None:
     """Write trainings of world models into JOB, for another machine to do (docs/clusters.md)."""
     _refuse_environment(None, env)
-    _refuse("pipeline", pipelines, NAMES)
+    _refuse("pipeline", names, NAMES)
     from wam.packing import pack as pack_job  # noqa: PLC0415 - with the whole library
 
     project = find_kedro_project(Path.cwd()) or Path.cwd()
     try:
-        names = pack_job(
+        packed = pack_job(
             project,
             job,
             env=env,
-            names=pipelines,
+            names=names,
             tags=tags,
             namespaces=namespaces,
             parameters=params,
@@ -162,7 +187,7 @@ def pack(  # noqa: PLR0917 - Click names them all
     except InputError as error:
         raise click.ClickException(str(error)) from error
     size = sum(path.stat().st_size for path in job.iterdir()) / 2**20
-    click.echo(f"{', '.join(names)}: {size:.1f} MiB in {job}")
+    click.echo(f"{', '.join(packed)}: {size:.1f} MiB in {job}")
 
 
 def _globals(conf_source: str | None, env: str | None) -> Any:

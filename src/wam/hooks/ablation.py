@@ -14,6 +14,7 @@ from kedro.framework.project import pipelines
 from kedro.pipeline import Pipeline
 
 from wam.contracts import config_from_dict
+from wam.hooks.parameters import in_words
 from wam.hooks.refusal import RunRefusedError
 from wam.pipelines import ablation
 from wam.pipelines.ablation.pipeline import PAGES
@@ -50,7 +51,7 @@ class AblationHooks:
             cells = {name: {**parameters, **own} for name, own in pages.items()}
             _check_rows(cells, parameters)
         except ValueError as error:
-            raise WrongTableError(f"parameters_ablation.yml: {error}") from error
+            raise WrongTableError(f"parameters_ablation.yml: {in_words(error)}") from error
         context.config_loader["parameters"] = {**parameters, PAGES: pages}
         pipelines["ablation"] = ablation.create_pipeline(table, pages)
         self._checks = {
@@ -72,7 +73,7 @@ class AblationHooks:
             try:
                 self._checks[name]()
             except ValueError as error:
-                raise WrongTableError(f"parameters_ablation.yml: row of {name}: {error}") from error
+                raise WrongTableError(f"parameters_ablation.yml: row of {name}: {in_words(error)}") from error
 
 
 def _check_rows(cells: Mapping[str, Mapping[str, Any]], parameters: Mapping[str, Any]) -> None:
@@ -82,4 +83,4 @@ def _check_rows(cells: Mapping[str, Mapping[str, Any]], parameters: Mapping[str,
         try:
             cell_world_model(pages)
         except ValueError as error:
-            raise ValueError(f"row of {name}: {error}") from error
+            raise ValueError(f"row of {name}: {in_words(error)}") from error

@@ -11,14 +11,18 @@ from kedro.validation.type_extractor import TypeExtractor
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from wam.contracts import suggestion
+from wam.contracts import dotted, merged, suggestion
 from wam.hooks.refusal import RunRefusedError
 from wam.pipeline_registry import register_pipelines
+from wam.world_model.config import WorldModelConfig
+from wam.world_model.training_config import WorldModelTrainingConfig
 
 CONFIGURED: Final = ("__default__", "ablation", "online")
 """Pipelines that together read every page."""
 RUN_OPTIONS: Final = frozenset({"data_root", "mlflow_uri", "mlflow_artifacts", "mlflow_run_id", "run_name"})
 """Runtime parameters that configuration files read through ``runtime_params`` instead of a node."""
+ROW_PAGES: Final = {"world_model": WorldModelConfig, "world_model_training": WorldModelTrainingConfig}
+"""Pages of which rows of the table of world models may have settings of their own."""
 _UNKNOWN: Final = ("unexpected_keyword_argument", "extra_forbidden")
 """What pydantic calls a key that a page does not have."""
 
@@ -49,7 +53,7 @@ class ParameterHooks:
             hints = "\n".join(f"  {name}{suggestion(name, known)}" for name in unknown)
             raise WrongParametersError(f"nothing reads these parameters:\n{hints}")
         types = TypeExtractor(registered).extract_types_from_pipelines()
-        wrong = "\n".join(f"  {line}" for line in faults(values, types))
+        wrong = "\n".join(f"  {line}" for line in [*faults(values, types), *row_faults(values)])
         if wrong:
             raise WrongParametersError(f"wrong in conf/*/parameters_*.yml or --params:\n{wrong}")
 
@@ -71,6 +75,36 @@ def faults(values: Mapping[str, Any], types: Mapping[str, Any]) -> Iterator[str]
             TypeAdapter(page).validate_python(value)
         except ValidationError as found:
             yield from (_fault(name, page, error) for error in found.errors(include_url=False))
+
+
+def row_faults(values: Mapping[str, Any]) -> Iterator[str]:
+    """A line for every setting of a row of the table of world models that its page does not have or allow."""
+    for name, row in (values.get("world_models") or {}).items():
+        for page_name, page in ROW_PAGES.items():
+            own = row.get(page_name) if isinstance(row, Mapping) else None
+            if not isinstance(own, Mapping):
+                continue  # nothing of its own, or no mapping: the row's own type says so
+            try:
+                TypeAdapter(page).validate_python(merged(values.get(page_name) or {}, own))
+            except ValidationError as found:
+                where = f"world_models.{name}.{page_name}"
+                errors = found.errors(include_url=False)
+                yield from (_fault(where, page, error) for error in errors if _lies_in(error, own))
+
+
+def _lies_in(error: ErrorDetails, own: Mapping[str, Any]) -> bool:
+    """Whether a fault is about one of these settings; what fits no single one may be due to them."""
+    where = ".".join(str(part) for part in error["loc"])
+    return not where or any(f"{where}.".startswith(f"{one}.") for one, _ in dotted(own))
+
+
+def in_words(error: ValueError) -> str:
+    """What a page refused, in the words of the pages; any other error's own words."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    name = next((one for one, page in ROW_PAGES.items() if page.__name__ == error.title), error.title)
+    page = ROW_PAGES.get(name)
+    return "; ".join(_fault(name, page, one) for one in error.errors(include_url=False))
 
 
 def _fault(name: str, page: Any, error: ErrorDetails) -> str:

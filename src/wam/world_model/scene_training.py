@@ -169,7 +169,8 @@ class SceneObjective(Stateless):
             rows = generator.permutation(np.tile(moved.cpu().numpy(), DRAWS_EACH))[:draws]
             known = self._track.known(self._frames.scene[rows], self._outset(rows, generator))
             hand = self._frames.arm[:, POSITION]
-            self._track.places.fit_(joint, known, hand[rows], hand[rows + 1])
+            travel = float((self._track.highest - self._track.lowest)[joint]) * SCENE_UNITS[joint]
+            self._track.places.fit_(joint, known, hand[rows], hand[rows + 1], travel)
 
     def _reading_loss(self, rows: Tensor, outset: Tensor) -> Tensor:
         raw = self._track.read_raw(self._frames.colors[rows], outset, self._frames.arm[rows])
