@@ -9,7 +9,9 @@ from click import ClickException
 from click.testing import CliRunner
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import find_run_command
+from kedro.framework.project import pipelines
 from kedro.framework.startup import bootstrap_project
+from kedro.pipeline import Node, Pipeline
 
 from wam import packing
 from wam.cli import concurrent_nodes, pack, prune, run
@@ -101,10 +103,6 @@ def test_an_ablation_keeps_what_is_finished(options: Any, spelling: str, pipelin
             "there is no pipeline 'world_models' (did you mean world_model?)",
         ),
         (["--pipeline=plays"], "there is no pipeline 'plays' (did you mean play?)"),
-        (
-            ["--namespaces", "wam.open_draw"],
-            "there is no namespace 'wam.open_draw' (did you mean wam.open_drawer?)",
-        ),
     ],
 )
 def test_names_that_there_are_not_are_refused(
@@ -114,6 +112,50 @@ def test_names_that_there_are_not_are_refused(
     result = CliRunner().invoke(run, arguments)
     assert result.exit_code == 1
     assert message in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--namespaces", "wam.open_draw"], "no namespace 'wam.open_draw' (did you mean wam.open_drawer?)"),
+        (["--tags", "wam,open_drawers"], "no tag 'open_drawers' (did you mean open_drawer?)"),
+        (
+            ["--nodes", "wam.train_wrld_model"],
+            "no node 'wam.train_wrld_model' (did you mean wam.train_world_",
+        ),
+        (["--from-nodes", "collect_plays"], "no node 'collect_plays' (did you mean collect_play?)"),
+        (
+            ["--pipelines", "ablation", "--namespaces", "wam-s9"],
+            "no namespace 'wam-s9' (did you mean wam-s1?)",
+        ),
+        (["--pipelines", "ablation", "--tags", "verdct"], "no tag 'verdct' (did you mean verdict?)"),
+    ],
+)
+def test_what_pipelines_do_not_have_is_told_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    """Kedro raises ValueError, when the hooks have read the ablation's rows."""
+
+    def refuse(**_: Any) -> None:
+        cell = [Node(lambda: 1, None, "x", name="n", namespace="wam-s1", tags=["verdict"])]
+        monkeypatch.setitem(pipelines, "ablation", Pipeline(cell))
+        raise ValueError("Pipeline does not contain nodes")
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(kedro_run, "callback", refuse)
+    result = CliRunner().invoke(run, arguments)
+    assert (result.exit_code, result.output[:16]) == (1, "Error: there is ")
+    assert message in result.output
+
+
+def test_other_errors_of_a_run_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: Any) -> None:
+        raise ValueError("a node failed")
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(kedro_run, "callback", fail)
+    result = CliRunner().invoke(run, ["--namespaces", "wam.open_drawer"])
+    assert isinstance(result.exception, ValueError)
 
 
 def test_cells_and_whole_conditions_are_namespaces(options: Any) -> None:

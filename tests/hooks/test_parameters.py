@@ -5,10 +5,18 @@ from typing import Any, cast
 
 import pytest
 from kedro.framework.context import KedroContext
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from wam.contracts import config
-from wam.hooks.parameters import ParameterHooks, WrongParametersError, faults, unread
+from wam.contracts import config, config_from_dict
+from wam.hooks.parameters import (
+    ParameterHooks,
+    WrongParametersError,
+    faults,
+    in_words,
+    row_faults,
+    unread,
+)
+from wam.world_model.config import WorldModelConfig
 
 PAGES = {"seed", "world_model", "tasks.open_drawer"}
 
@@ -91,3 +99,37 @@ def test_a_run_with_wrong_parameters_is_refused(values: dict[str, Any], message:
     context = cast(KedroContext, SimpleNamespace(config_loader={"parameters": values}))
     with pytest.raises(WrongParametersError, match=message):
         ParameterHooks().after_context_created(context)
+
+
+ROWS = {
+    "world_model": {},
+    "world_model_training": {},
+    "world_models": {
+        "wam": {"action_coef": 1.0, "world_model": {"rssm": {"detr": 3}}},
+        "diwa": {"action_coef": 0.0, "world_model_training": {"steps": "zero"}},
+    },
+}
+
+
+def test_settings_of_a_row_are_told_as_those_of_its_page() -> None:
+    """The pages themselves lack much here; that is theirs to say."""
+    assert list(row_faults(ROWS)) == [
+        "world_models.wam.world_model.rssm.detr = 3: there is no such setting (did you mean deter?)",
+        "world_models.diwa.world_model_training.steps = 'zero': Input should be a valid integer, unable to "
+        "parse string as an integer",
+    ]
+    assert list(row_faults({"world_models": {"wam": {"action_coef": 1.0}, "odd": 3}})) == []
+    assert list(row_faults({})) == []
+
+
+def test_what_a_page_refuses_elsewhere_is_told_in_the_same_words() -> None:
+    with pytest.raises(ValidationError) as found:
+        config_from_dict(WorldModelConfig, {"rssm": {"detr": 3}})
+    assert "world_model.rssm.detr = 3: there is no such setting (did you mean deter?)" in in_words(
+        found.value
+    )
+    assert "https://" not in in_words(found.value)
+    with pytest.raises(ValidationError) as found:
+        config_from_dict(Optimizer, {"learning_rate": -1})
+    assert in_words(found.value).startswith("Optimizer.learning_rate = -1: Input should be greater than 0")
+    assert in_words(ValueError("as it is")) == "as it is"
