@@ -156,3 +156,9 @@ def test_a_job_that_does_not_fit_together_is_refused(
     (job / "other.json").write_text("{")
     assert main([str(job), str(tmp_path / "out")]) == 1
     assert "other.json cannot be read" in capsys.readouterr().err
+    (job / "other.json").write_text('{"seed": 1}')
+    assert main([str(job), str(tmp_path / "out")]) == 1
+    assert "other.json is no page of a training, or another version" in capsys.readouterr().err
+    (job / "other.json").unlink()
+    assert main([str(job), str(tmp_path / "out"), "--device", "cpu", "--accumulate", "9"]) == 1
+    assert "cannot be cut into 9 parts" in capsys.readouterr().err

@@ -14,7 +14,7 @@ are left to the machine that has the data.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -96,7 +96,7 @@ def read_pages(folder: Path) -> dict[str, RemotePage]:
     Raises:
         InputError: If there are none, one cannot be read, or the episodes are not those they want.
     """
-    pages = {path.stem: RemotePage(**read_json(path)) for path in sorted(folder.glob("*.json"))}
+    pages = {path.stem: _page(read_json(path), path.name) for path in sorted(folder.glob("*.json"))}
     if not pages:
         raise InputError(f"{folder} holds no training (*.json); make it with kedro pack")
     digest = archive_digest(folder / EPISODES_FILE)
@@ -126,7 +126,7 @@ def bring_back(folder: Path, page: RemotePage) -> tuple[Checkpoint, History]:
         raise InputError(
             f"compute.remote is {folder}, which holds no world model; bring what was trained there"
         )
-    differ = {name: page.differences(page_of(one)) for name, one in found.items()}
+    differ = {name: page.differences(page_of(one, f"{name}.json")) for name, one in found.items()}
     nearest = min(differ, key=lambda name: len(differ[name]))
     if differ[nearest]:
         raise InputError(
@@ -139,9 +139,23 @@ def bring_back(folder: Path, page: RemotePage) -> tuple[Checkpoint, History]:
     return Checkpoint(KIND, weights, one["config"], extra), one["history"]
 
 
-def page_of(found: Mapping[str, Any]) -> RemotePage:
-    """The page of what came back."""
-    return RemotePage(**found["page"])
+def page_of(found: Mapping[str, Any], name: str) -> RemotePage:
+    """The page of what came back.
+
+    Raises:
+        InputError: If the file with this name is none of these, or of another version of the library.
+    """
+    return _page(found.get("page", {}), name)
+
+
+def _page(values: Mapping[str, Any], name: str) -> RemotePage:
+    own = {field.name for field in fields(RemotePage)}
+    if values.keys() != own:
+        raise InputError(
+            f"{name} is no page of a training, or another version of wam wrote it (it has "
+            f"{', '.join(sorted(values)) or 'nothing'}, not {', '.join(sorted(own))}); pack it again"
+        )
+    return RemotePage(**values)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from typing import Final
 
 import torch
 
-from wam.contracts import InputError
 from wam.parallel.stop import StoppedError, allow_work, request_stop
 from wam.training.device import Device, resolve_device
 from wam.training.pieces import rounded, write_pieces
@@ -62,7 +61,7 @@ def train_page(
     Returns:
         Whether anything was left to do.
     """
-    if (out / f"{name}.json").is_file() and page_of(read_json(out / f"{name}.json")) == page:
+    if (out / f"{name}.json").is_file() and page_of(read_json(out / f"{name}.json"), name) == page:
         return False
     began = time.monotonic()
     model, result = train_world_model_on(page.task(episodes, parts, work_dir), devices, device)
@@ -102,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if timer:
             timer.start()
         return _train_all(options, work)
-    except InputError as error:
+    except ValueError as error:  # what was given: a job, a device, parts of a batch
         print(error, file=sys.stderr)  # noqa: T201 - a command
         return 1
     finally:
