@@ -118,7 +118,7 @@ def test_names_that_there_are_not_are_refused(
     ("arguments", "message"),
     [
         (["--namespaces", "wam.open_draw"], "no namespace 'wam.open_draw' (did you mean wam.open_drawer?)"),
-        (["--tags", "wam,open_drawers"], "no tag 'open_drawers' (did you mean open_drawer?)"),
+        (["--tags", "open_drawers"], "no tag 'open_drawers' (did you mean open_drawer?)"),
         (
             ["--nodes", "wam.train_wrld_model"],
             "no node 'wam.train_wrld_model' (did you mean wam.train_world_",

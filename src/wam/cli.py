@@ -16,6 +16,11 @@ from kedro.utils import find_kedro_project
 from wam.contracts import InputError, suggestion
 from wam.pipeline_registry import NAMES
 
+_NOTHING_FOUND: Final = (
+    "Pipeline does not contain nodes",
+    "Pipeline contains no nodes after applying all provided filters",
+)
+"""How Kedro's messages begin where a filter leaves nothing."""
 _KINDS: Final = {"namespaces": "namespace", "tags": "tag"} | dict.fromkeys(
     ("node_names", "from_nodes", "to_nodes"), "node"
 )
@@ -44,7 +49,7 @@ def run(**options: Any) -> Any:
         return kedro_run.callback(**options)
     except (ValueError, DatasetError) as error:
         cause = error if isinstance(error, InputError) else error.__cause__  # Kedro wraps what loading raises
-        told = str(cause) if isinstance(cause, InputError) else _unknown_filter(options)
+        told = str(cause) if isinstance(cause, InputError) else _unknown_filter(options, error)
         if told is None:
             raise
         # its message says all; where in the code it was found helps nobody
@@ -60,11 +65,13 @@ def _chosen(options: Mapping[str, Any]) -> list[str]:
     return options["pipelines"] or [options["pipeline"] or "__default__"]
 
 
-def _unknown_filter(options: Mapping[str, Any]) -> str | None:
-    """What a run asked for that its pipelines do not have; None if they have all of it.
+def _unknown_filter(options: Mapping[str, Any], error: Exception) -> str | None:
+    """What a run asked for that its pipelines do not have; None for any other error.
 
     Kedro found it first, when the rows of the ablation were known: they are read with the parameters.
     """
+    if not str(error).startswith(_NOTHING_FOUND):
+        return None
     nodes = [node for name in _chosen(options) for node in pipelines[name].nodes]
     spaces = {node.namespace or "" for node in nodes}
     names = {node.name for node in nodes}
@@ -184,8 +191,10 @@ def pack(  # noqa: PLR0917 - Click names them all
             parameters=params,
             most_mib=most_mib,
         )
-    except InputError as error:
-        raise click.ClickException(str(error)) from error
+    except (InputError, DatasetError) as error:
+        cause = error if isinstance(error, InputError) else error.__cause__
+        missing = f"{error}\nMake the episodes first: kedro run --pipelines play,ingest"
+        raise click.ClickException(str(cause) if isinstance(cause, InputError) else missing) from error
     size = sum(path.stat().st_size for path in job.iterdir()) / 2**20
     click.echo(f"{', '.join(packed)}: {size:.1f} MiB in {job}")
 

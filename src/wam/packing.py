@@ -55,7 +55,10 @@ def pack(
         catalog = cast(KedroSession, session).load_context().catalog
         chosen = [node for name in names for node in _trainings(name, tags, namespaces)]
         if not chosen:
-            raise InputError("none of the chosen pipelines, tags and namespaces trains a world model")
+            raise InputError(
+                f"nothing of {', '.join([*names, *tags, *namespaces])} trains a world model; name pipelines, "
+                "tags and cells as for kedro run"
+            )
         store: EpisodeStore = catalog.load(EPISODES)
         pages = {node.namespace or "world_model": _page(node, catalog, store) for node in chosen}
     job.mkdir(parents=True, exist_ok=True)
@@ -66,8 +69,11 @@ def pack(
 
 
 def _trainings(name: str, tags: Sequence[str], namespaces: Sequence[str]) -> Iterator[Node]:
-    whole = pipelines[name].filter(tags=list(tags) or None, node_namespaces=list(namespaces) or None)
-    return (node for node in whole.nodes if node.func is train_world_model)
+    """Those with any of the tags, in any of the namespaces; all where none is given."""
+    for node in pipelines[name].nodes:
+        within = not namespaces or node.namespace in namespaces
+        if node.func is train_world_model and within and (not tags or node.tags & set(tags)):
+            yield node
 
 
 def _page(node: Node, catalog: CatalogProtocol[Any, Any], store: EpisodeStore) -> RemotePage:

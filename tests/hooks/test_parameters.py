@@ -5,9 +5,11 @@ from typing import Any, cast
 
 import pytest
 from kedro.framework.context import KedroContext
+from kedro.pipeline import Node, Pipeline
 from pydantic import Field, ValidationError, model_validator
 
 from wam.contracts import config, config_from_dict
+from wam.hooks import parameters as hook
 from wam.hooks.parameters import (
     ParameterHooks,
     WrongParametersError,
@@ -16,6 +18,7 @@ from wam.hooks.parameters import (
     row_faults,
     unread,
 )
+from wam.hooks.refusal import RunRefusedError
 from wam.world_model.config import WorldModelConfig
 
 PAGES = {"seed", "world_model", "tasks.open_drawer"}
@@ -120,6 +123,15 @@ def test_settings_of_a_row_are_told_as_those_of_its_page() -> None:
     ]
     assert list(row_faults({"world_models": {"wam": {"action_coef": 1.0}, "odd": 3}})) == []
     assert list(row_faults({})) == []
+    assert len(list(row_faults({**ROWS, "world_model": 5}))) == 2
+
+
+def test_a_tag_that_no_node_has_is_refused_beside_one_that_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [Node(lambda: 1, None, "x", name="n", tags=["wam", "open_drawer"])]
+    monkeypatch.setattr(hook, "pipelines", {"some": Pipeline(nodes)})
+    ParameterHooks().before_pipeline_run({"pipeline_names": ["some"], "tags": ["wam"]})
+    with pytest.raises(RunRefusedError, match=r"no tag 'open_drawers' .did you mean open_drawer"):
+        ParameterHooks().before_pipeline_run({"pipeline_names": ["some"], "tags": ["wam", "open_drawers"]})
 
 
 def test_what_a_page_refuses_elsewhere_is_told_in_the_same_words() -> None:

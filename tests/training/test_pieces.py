@@ -49,3 +49,7 @@ def test_a_piece_that_is_lost_or_changed_is_noticed(tmp_path: Path) -> None:
     second.unlink()
     with pytest.raises(InputError, match=f"lacks {second.name}; bring all"):
         read_pieces(tmp_path, **note)
+    with pytest.raises(InputError, match="lacks pieces"):
+        read_pieces(tmp_path, [], note["sha256"])
+    with pytest.raises(ValueError, match="at least a byte"):
+        write_pieces(tmp_path, "wam", {}, 0)

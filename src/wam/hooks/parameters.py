@@ -7,6 +7,7 @@ from typing import Any, Final, get_args, get_type_hints
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
 from kedro.validation.type_extractor import TypeExtractor
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -57,6 +58,19 @@ class ParameterHooks:
         if wrong:
             raise WrongParametersError(f"wrong in conf/*/parameters_*.yml or --params:\n{wrong}")
 
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        """Refuse tags that no node has: beside one that there is, Kedro passes over them.
+
+        Raises:
+            RunRefusedError: Naming the first, and what was perhaps meant.
+        """
+        chosen = run_params.get("pipeline_names") or ["__default__"]
+        known = {tag for name in chosen for node in pipelines[name].nodes for tag in node.tags}
+        for tag in run_params.get("tags") or ():
+            if tag not in known:
+                raise RunRefusedError(f"there is no tag {tag!r}{suggestion(tag, sorted(known))}")
+
 
 def faults(values: Mapping[str, Any], types: Mapping[str, Any]) -> Iterator[str]:
     """A line for every setting that its page does not have or does not allow.
@@ -85,7 +99,8 @@ def row_faults(values: Mapping[str, Any]) -> Iterator[str]:
             if not isinstance(own, Mapping):
                 continue  # nothing of its own, or no mapping: the row's own type says so
             try:
-                TypeAdapter(page).validate_python(merged(values.get(page_name) or {}, own))
+                base = values.get(page_name)
+                TypeAdapter(page).validate_python(merged(base if isinstance(base, Mapping) else {}, own))
             except ValidationError as found:
                 where = f"world_models.{name}.{page_name}"
                 errors = found.errors(include_url=False)

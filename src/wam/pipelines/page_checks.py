@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from wam.contracts import config_from_dict
@@ -28,6 +29,11 @@ def _check_selection(pages: Mapping[str, Any]) -> None:
 def _check_compute(compute: ComputeConfig, trainings: Sequence[WorldModelTrainingConfig]) -> None:
     if compute.executor == "ray" and find_spec("ray") is None:
         raise ValueError(f"compute.executor is 'ray', but {RAY_MISSING}")
+    if compute.remote is not None and not any(Path(compute.remote).glob("*.json")):
+        raise ValueError(
+            f"compute.remote is {compute.remote}, which holds no world model (*.json); name the folder that "
+            "was brought back, or set it to null"
+        )
     for training in trainings:
         split_streams(training.batch, compute.devices * compute.accumulate)
 
@@ -148,6 +154,11 @@ def check_pages(pages: Mapping[str, Any]) -> None:
     _check_compute(pages["compute"], [training for _, training in applied.values()])
     _check_sight(pages["policy"], {name: model for name, (model, _) in applied.items()})
     _check_selection(pages)
+    tried, made = pages["calibration"].practice_scenes, pages["imagination_starts"].scenes
+    if tried > made:
+        raise ValueError(
+            f"calibration.practice_scenes {tried} is above imagination_starts.scenes {made}; lower the former"
+        )
     _check_demonstrations(pages["behavior_cloning"], pages["selection"])
     _check_refinement(pages["policy"], pages["ppo"])
     wanted = {

@@ -50,7 +50,12 @@ def write_pieces(folder: Path, name: str, weights: Mapping[str, Tensor], most_by
 
     Returns:
         What :func:`read_pieces` wants to know: the files' names and the digest of all.
+
+    Raises:
+        ValueError: If a file may hold nothing.
     """
+    if most_bytes < 1:
+        raise ValueError(f"a piece holds at least a byte, got {most_bytes}")
     data = save(dict(weights))
     count = -(-len(data) // most_bytes)
     names = [f"{name}.{number}-of-{count}" for number in range(1, count + 1)]
@@ -66,8 +71,8 @@ def read_pieces(folder: Path, pieces: Sequence[str], sha256: str) -> dict[str, T
         InputError: If one is absent, or they are not what was written.
     """
     absent = [piece for piece in pieces if not (folder / piece).is_file()]
-    if absent:
-        raise InputError(f"{folder} lacks {', '.join(absent)}; bring all {len(pieces)} pieces")
+    if absent or not pieces:
+        raise InputError(f"{folder} lacks {', '.join(absent) or 'pieces'}; bring all {len(pieces)} pieces")
     data = b"".join((folder / piece).read_bytes() for piece in pieces)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise InputError(

@@ -7,17 +7,21 @@
     here      kedro run --params compute.remote=out
 
 A page of a job holds everything that a training depends on, so what comes back is recognised by its content:
-a node takes it in place of its own training if it would have trained the same, and only then. Held-out losses
+a node takes it in place of its own training if that has the same settings, seed and episodes, and only then.
+The code there must be the code that packed; code that has changed since is told, not refused. Held-out losses
 are left to the machine that has the data.
 """
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import wam
 from wam.contracts import InputError, config_from_dict, config_to_dict
 from wam.episodes.archive import archive_digest
 from wam.episodes.statistics import ProprioStatistics
@@ -29,7 +33,11 @@ from wam.world_model.model import KIND
 from wam.world_model.train_parts import WorldModelTask
 from wam.world_model.training_config import WorldModelTrainingConfig
 
+logger = logging.getLogger(__name__)
+
 EPISODES_FILE: Final = "episodes.npz"
+SOURCES: Final = ("nn", "episodes", "tasks", "training", "world_model")
+"""Folders of the library that decide what a training makes."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,7 @@ class RemotePage:
         seed: Of weights, windows and noise.
         stop_after: See ``loop.train``.
         episodes: Digest of the store of training episodes.
+        code: Digest of the library's sources that a training depends on.
     """
 
     model: dict[str, Any]
@@ -51,6 +60,7 @@ class RemotePage:
     seed: int
     stop_after: int | None
     episodes: str
+    code: str
 
     @classmethod
     def of(cls, task: WorldModelTask, episodes: str) -> "RemotePage":
@@ -58,7 +68,7 @@ class RemotePage:
         training = replace(task.training, validation_batches=0)
         pages = config_to_dict(task.model), config_to_dict(training), task.statistics.to_dict()
         model_page, training_page, statistics = json.loads(json.dumps(pages))  # as they come back from a file
-        return cls(model_page, training_page, statistics, task.seed, task.stop_after, episodes)
+        return cls(model_page, training_page, statistics, task.seed, task.stop_after, episodes, code_digest())
 
     @property
     def key(self) -> str:
@@ -80,9 +90,9 @@ class RemotePage:
         )
 
     def differences(self, other: "RemotePage") -> list[str]:
-        """A line for every value that the other page has otherwise."""
+        """A line for every value that the other page has otherwise; code is not among them."""
         own, its = dict(_flat(asdict(self))), dict(_flat(asdict(other)))
-        names = sorted(own.keys() | its.keys())
+        names = sorted((own.keys() | its.keys()) - {"code"})
         return [
             f"{name} is {its.get(name)} there, {own.get(name)} here"
             for name in names
@@ -100,6 +110,12 @@ def read_pages(folder: Path) -> dict[str, RemotePage]:
     if not pages:
         raise InputError(f"{folder} holds no training (*.json); make it with kedro pack")
     digest = archive_digest(folder / EPISODES_FILE)
+    other = [name for name, page in pages.items() if page.code != code_digest()]
+    if other:
+        raise InputError(
+            f"{', '.join(other)} of {folder} was packed by another version of wam than the one here; bring "
+            "the checkout that packed it, or pack it again"
+        )
     strange = [name for name, page in pages.items() if page.episodes != digest]
     if strange:
         raise InputError(
@@ -134,9 +150,25 @@ def bring_back(folder: Path, page: RemotePage) -> tuple[Checkpoint, History]:
             f"{'; '.join(differ[nearest][:3])}. Pack and train it again, or set compute.remote to null"
         )
     one = found[nearest]
+    if page_of(one, f"{nearest}.json").code != page.code:
+        logger.warning(
+            "%s of %s was trained by another version of wam: train it again if that may matter",
+            nearest,
+            folder,
+        )
     weights = widened(read_pieces(folder, one["weights"]["pieces"], one["weights"]["sha256"]))
     extra = {**one["extra"], "remote": {**one["machine"], "weights": "bfloat16"}}
     return Checkpoint(KIND, weights, one["config"], extra), one["history"]
+
+
+@cache
+def code_digest() -> str:
+    """16 hexadecimal digits of the sources that a training depends on, of the version that runs."""
+    root, digest = Path(wam.__file__).parent, hashlib.blake2b(digest_size=8)
+    files = [path for name in SOURCES for path in (root / name).rglob("*.py")]
+    for path in sorted([*files, root / "contracts.py", root / "seeding.py"]):
+        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def page_of(found: Mapping[str, Any], name: str) -> RemotePage:

@@ -6,8 +6,9 @@
 
 It needs NumPy, torch, pydantic, jaxtyping, safetensors and tqdm, but no Kedro, MLflow, Zarr, pandas or
 PyBullet, and nothing of this project installed: a checkout on ``PYTHONPATH`` will do, and a folder of
-packages that the machine lacks beside it. A training that does not end in the minutes given leaves its
-checkpoint under ``--work`` and nothing in OUT; the same command goes on with it.
+packages that the machine lacks beside it. A training that does not end in the minutes given leaves its last
+checkpoint under ``--work`` (one is due every ``world_model_training.checkpoint_every`` steps) and nothing in
+OUT; the same command goes on with it.
 """
 
 import argparse
@@ -26,7 +27,8 @@ import torch
 from wam.parallel.stop import StoppedError, allow_work, request_stop
 from wam.training.device import Device, resolve_device
 from wam.training.pieces import rounded, write_pieces
-from wam.world_model.remote import EPISODES_FILE, RemotePage, page_of, read_json, read_pages
+from wam.training.resume import load_state
+from wam.world_model.remote import EPISODES_FILE, RemotePage, read_json, read_pages
 from wam.world_model.train_parts import train_world_model_on
 
 PIECE_MIB: Final = 15.0
@@ -61,7 +63,7 @@ def train_page(
     Returns:
         Whether anything was left to do.
     """
-    if (out / f"{name}.json").is_file() and page_of(read_json(out / f"{name}.json"), name) == page:
+    if _is_there(out, name, page):
         return False
     began = time.monotonic()
     model, result = train_world_model_on(page.task(episodes, parts, work_dir), devices, device)
@@ -85,6 +87,16 @@ def train_page(
     scratch.write_text(json.dumps(found, sort_keys=True))
     os.replace(scratch, out / f"{name}.json")
     return True
+
+
+def _is_there(out: Path, name: str, page: RemotePage) -> bool:
+    """Whether all files of just this training are there; else they are made (again, from its checkpoint)."""
+    path = out / f"{name}.json"
+    if not path.is_file():
+        return False
+    found = read_json(path)
+    pieces = found.get("weights", {}).get("pieces", [])
+    return found.get("page") == asdict(page) and all((out / piece).is_file() for piece in pieces)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -124,22 +136,48 @@ def _train_all(options: argparse.Namespace, work: Path) -> int:
                 piece_bytes=int(options.piece_mib * 2**20),
             )
         except StoppedError:
-            print(f"{name}: not finished; the same command goes on from {work}")  # noqa: T201
+            print(f"{name}: not finished; {_kept(work / page.key)}")  # noqa: T201
             return 3
         print(f"{name}: {'trained' if new else 'was there'}", flush=True)  # noqa: T201
     return 0
+
+
+def _kept(work_dir: Path) -> str:
+    """What a training that was ended goes on from."""
+    for part in (work_dir / "recurrent_phase", work_dir):
+        state = load_state(part, work_dir.name)
+        if state is not None:
+            return f"the same command goes on after step {state.step} of {part.name}"
+    return (
+        "no checkpoint was due yet, so the same command begins again; give it more minutes, or pack "
+        "with a lower world_model_training.checkpoint_every"
+    )
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def _amount(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m wam.world_model.remote_training")
     parser.add_argument("job", type=Path, help="folder that kedro pack made")
     parser.add_argument("out", type=Path, help="folder of what is to be brought back")
-    parser.add_argument("--minutes", type=float, help="ends after so long, to be gone on with")
+    parser.add_argument("--minutes", type=_amount, help="ends after so long, to be gone on with")
     parser.add_argument("--work", type=Path, help="folder of checkpoints; beside OUT by default")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    parser.add_argument("--devices", type=int, default=1, help="that train one world model together")
-    parser.add_argument("--accumulate", type=int, default=1, help="parts of a batch, for less memory")
-    parser.add_argument("--piece-mib", type=float, default=PIECE_MIB, help="of the largest file")
+    parser.add_argument("--devices", type=_count, default=1, help="that train one world model together")
+    parser.add_argument("--accumulate", type=_count, default=1, help="parts of a batch, for less memory")
+    parser.add_argument("--piece-mib", type=_amount, default=PIECE_MIB, help="of the largest file")
     return parser
 
 
