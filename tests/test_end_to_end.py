@@ -129,7 +129,7 @@ def test_a_world_model_that_another_machine_trained_is_taken_for_one_trained_her
     place: Path, run: Run, everything: dict[str, Any], tmp_path: Path
 ) -> None:
     assert everything
-    own = {"data_root": str(tmp_path / "data"), "mlflow_uri": f"sqlite:///{place / 'mlflow.db'}"}
+    own = {"data_root": str(tmp_path / "data"), "mlflow_uri": f"sqlite:///{tmp_path / 'mlflow.db'}"}
     shutil.copytree(place / "data/03_primary", tmp_path / "data/03_primary")
     job, out = tmp_path / "job", tmp_path / "out"
     options: dict[str, Any] = {"env": "smoke", "tags": [], "parameters": own, "most_mib": 45.0}
@@ -141,7 +141,7 @@ def test_a_world_model_that_another_machine_trained_is_taken_for_one_trained_her
     with pytest.raises(InputError, match="MiB packed, 0 are allowed"):
         pack(ROOT, tmp_path / "none", names=["world_model"], namespaces=[], **{**options, "most_mib": 0.0})
     assert remote_training.main([str(job), str(out), "--device", "cpu"]) == 0
-    taken = {"compute": {"remote": str(out)}}
+    taken = {"compute": {"remote": str(out)}, "mlflow_uri": own["mlflow_uri"]}
     run("world_model", namespaces=["wam"], params=taken, root=tmp_path)
     (saved,) = (tmp_path / "data/06_models/wam/world_model").glob("*/world_model")
     got = load_checkpoint(saved)

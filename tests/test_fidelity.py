@@ -57,11 +57,6 @@ def test_what_another_machine_trained_must_be_there_before_anything_runs(tmp_pat
     check_pages(pages_of("smoke", compute={"remote": str(tmp_path)}))
 
 
-def test_no_more_scenes_of_practice_are_tried_than_there_are() -> None:
-    with pytest.raises(ValueError, match=r"practice_scenes 9 is above imagination_starts.scenes 3"):
-        check_pages(pages_of("smoke", calibration={"practice_scenes": 9}, imagination_starts={"scenes": 3}))
-
-
 def test_every_named_setting_exists() -> None:
     """Settings are written `page.setting`, alone or with the value that the text is about."""
     pages = pages_of("paper")

@@ -66,8 +66,8 @@ class CalibrationConfig:
     imagined_repeats: int = Field(gt=0)
     """Imagined episodes from each start; the simulator runs one."""
     practice_scenes: int = Field(default=0, ge=0)
-    """Of the scenes that imagination starts from, how many are tried beside the selection starts, where there
-    are any: ten starts alone make a gap of 13 points by chance."""
+    """Of the scenes that imagination starts from, how many are tried at most beside the selection starts,
+    where there are any: ten starts alone make a gap of 13 points by chance."""
     linger_steps: int = Field(ge=0)
     """Control steps that a real episode goes on after its first success, so that there are solved frames to
     try the judges of success on. They count for nothing else."""

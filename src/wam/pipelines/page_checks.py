@@ -154,11 +154,6 @@ def check_pages(pages: Mapping[str, Any]) -> None:
     _check_compute(pages["compute"], [training for _, training in applied.values()])
     _check_sight(pages["policy"], {name: model for name, (model, _) in applied.items()})
     _check_selection(pages)
-    tried, made = pages["calibration"].practice_scenes, pages["imagination_starts"].scenes
-    if tried > made:
-        raise ValueError(
-            f"calibration.practice_scenes {tried} is above imagination_starts.scenes {made}; lower the former"
-        )
     _check_demonstrations(pages["behavior_cloning"], pages["selection"])
     _check_refinement(pages["policy"], pages["ppo"])
     wanted = {

@@ -165,7 +165,7 @@ def calibrate_policy(
     )
     trials = {SELECTION: trial}
     if config.practice_scenes:
-        page = replace(scenes, scenes=config.practice_scenes)
+        page = replace(scenes, scenes=min(config.practice_scenes, scenes.scenes))
         trials[PRACTICE] = replace(trial, starts=imagination_scenes(simulator, page, task.name))
     with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
         real = {role: one.roll_out(pool, linger_steps=config.linger_steps) for role, one in trials.items()}
