@@ -140,6 +140,8 @@ def test_a_world_model_that_another_machine_trained_is_taken_for_one_trained_her
         pack(ROOT, tmp_path / "none", names=["features"], namespaces=[], **options)
     with pytest.raises(InputError, match="MiB packed, 0 are allowed"):
         pack(ROOT, tmp_path / "none", names=["world_model"], namespaces=[], **{**options, "most_mib": 0.0})
+    assert not list(tmp_path.glob(".*")), "what was refused leaves nothing"
+    assert not (tmp_path / "none").exists()
     assert remote_training.main([str(job), str(out), "--device", "cpu"]) == 0
     taken = {"compute": {"remote": str(out)}, "mlflow_uri": own["mlflow_uri"]}
     run("world_model", namespaces=["wam"], params=taken, root=tmp_path)

@@ -1,8 +1,11 @@
 """``kedro pack``: the trainings of chosen pipelines as a folder that another machine can do them from."""
 
 import json
+import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -14,10 +17,12 @@ from kedro.pipeline import Node
 from wam.contracts import InputError
 from wam.episodes.archive import write_archive
 from wam.episodes.store import EpisodeStore
-from wam.pipelines.world_model.nodes import train_world_model, training_task
+from wam.pipelines.world_model.nodes import train_world_model
 from wam.world_model.remote import EPISODES_FILE, RemotePage
 
 EPISODES: Final = "training_episodes"
+_READ: Final = frozenset({"proprio_statistics", "config", "row", "training", "compute", "seed"})
+"""Inputs of ``train_world_model`` that a page is made of, beside the episodes."""
 
 
 def pack(
@@ -61,10 +66,16 @@ def pack(
             )
         store: EpisodeStore = catalog.load(EPISODES)
         pages = {node.namespace or "world_model": _page(node, catalog, store) for node in chosen}
-    job.mkdir(parents=True, exist_ok=True)
-    _write_episodes(job / EPISODES_FILE, store, most_mib)
-    for name, page in pages.items():
-        (job / f"{name}.json").write_text(json.dumps(asdict(page), indent=2, sort_keys=True) + "\n")
+    scratch = job.with_name(f".{job.name}.{os.getpid()}.part")
+    scratch.mkdir(parents=True)
+    try:
+        _write_episodes(scratch / EPISODES_FILE, store, most_mib)
+        for name, page in pages.items():
+            text = json.dumps(asdict(page), indent=2, sort_keys=True)
+            (scratch / f"{name}.json").write_text(f"{text}\n")
+        os.replace(scratch, job)  # over an empty folder, if there is one
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     return sorted(pages)
 
 
@@ -77,16 +88,25 @@ def _trainings(name: str, tags: Sequence[str], namespaces: Sequence[str]) -> Ite
 
 
 def _page(node: Node, catalog: CatalogProtocol[Any, Any], store: EpisodeStore) -> RemotePage:
-    values = [catalog.load(name) for name in node.inputs]
-    return RemotePage.of(training_task(*values), store.digest)
+    """What the node would train, told from its inputs by their names in ``train_world_model``."""
+    names = zip(signature(train_world_model).parameters, node.inputs, strict=True)
+    given = {parameter: catalog.load(name) for parameter, name in names if parameter in _READ}
+    config, training = given["row"].applied(given["config"], given["training"])
+    return RemotePage.of(
+        config,
+        training,
+        given["proprio_statistics"],
+        seed=given["seed"],
+        stop_after=given["compute"].stop_after,
+        episodes=store.digest,
+    )
 
 
 def _write_episodes(path: Path, store: EpisodeStore, most_mib: float) -> None:
     write_archive(path, store.load(), store.digest)
     size = path.stat().st_size / 2**20
     if size > most_mib:
-        path.unlink()
         raise InputError(
             f"{store.num_frames} frames take {size:.1f} MiB packed, {most_mib:g} are allowed; make less play "
-            "(play.episodes, play.short_episodes), or allow more with --most-mib"
+            "(play.training_episodes, play.short_episodes), or allow more with --most-mib"
         )

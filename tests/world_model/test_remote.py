@@ -42,7 +42,15 @@ def job(task: WorldModelTask, tmp_path: Path) -> Path:
 
 
 def page_of(task: WorldModelTask) -> RemotePage:
-    return RemotePage.of(task, EpisodeStore(task.training_episodes).digest)
+    digest = EpisodeStore(task.training_episodes).digest
+    return RemotePage.of(
+        task.model,
+        task.training,
+        task.statistics.to_dict(),
+        seed=task.seed,
+        stop_after=task.stop_after,
+        episodes=digest,
+    )
 
 
 @pytest.mark.slow

@@ -15,14 +15,14 @@ are left to the machine that has the data.
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import wam
-from wam.contracts import InputError, config_from_dict, config_to_dict
+from wam.contracts import InputError, config_from_dict, config_to_dict, dotted
 from wam.episodes.archive import archive_digest
 from wam.episodes.statistics import ProprioStatistics
 from wam.training.checkpoint import Checkpoint
@@ -63,12 +63,21 @@ class RemotePage:
     code: str
 
     @classmethod
-    def of(cls, task: WorldModelTask, episodes: str) -> "RemotePage":
+    def of(
+        cls,
+        model: WorldModelConfig,
+        training: WorldModelTrainingConfig,
+        statistics: Mapping[str, Any],
+        *,
+        seed: int,
+        stop_after: int | None,
+        episodes: str,
+    ) -> "RemotePage":
         """The page of a training; validation is no part of it."""
-        training = replace(task.training, validation_batches=0)
-        pages = config_to_dict(task.model), config_to_dict(training), task.statistics.to_dict()
-        model_page, training_page, statistics = json.loads(json.dumps(pages))  # as they come back from a file
-        return cls(model_page, training_page, statistics, task.seed, task.stop_after, episodes, code_digest())
+        pages = config_to_dict(model), config_to_dict(replace(training, validation_batches=0)), statistics
+        as_read = json.loads(json.dumps(pages))  # as they come back from a file
+        its_model, its_training, its_statistics = as_read
+        return cls(its_model, its_training, its_statistics, seed, stop_after, episodes, code_digest())
 
     @property
     def key(self) -> str:
@@ -91,7 +100,7 @@ class RemotePage:
 
     def differences(self, other: "RemotePage") -> list[str]:
         """A line for every value that the other page has otherwise; code is not among them."""
-        own, its = dict(_flat(asdict(self))), dict(_flat(asdict(other)))
+        own, its = dict(dotted(asdict(self))), dict(dotted(asdict(other)))
         names = sorted((own.keys() | its.keys()) - {"code"})
         return [
             f"{name} is {its.get(name)} there, {own.get(name)} here"
@@ -203,11 +212,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"{path} holds no page; pack or bring it again")
     return values
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

@@ -36,38 +36,19 @@ def train_world_model(
     work_dir: Path,
 ) -> tuple[Checkpoint, pd.DataFrame]:
     """Train one row of the table of world models, or take what another machine made of it."""
-    task = training_task(
-        training_episodes,
-        validation_episodes,
-        proprio_statistics,
-        config,
-        row,
-        training,
-        compute,
-        seed,
-        work_dir,
-    )
-    if compute.remote is not None:
-        checkpoint, history = bring_back(Path(compute.remote), RemotePage.of(task, training_episodes.digest))
-        return checkpoint, curves(history)
-    model, result = train_world_model_on(task, compute.devices, compute.device)
-    return model.to_checkpoint(), curves(result.history)
-
-
-def training_task(
-    training_episodes: EpisodeStore,
-    validation_episodes: EpisodeStore,
-    proprio_statistics: Mapping[str, Any],
-    config: WorldModelConfig,
-    row: WorldModelRow,
-    training: WorldModelTrainingConfig,
-    compute: ComputeConfig,
-    seed: int,
-    work_dir: Path,
-) -> WorldModelTask:
-    """What ``train_world_model`` trains."""
     config, training = row.applied(config, training)
-    return WorldModelTask(
+    if compute.remote is not None:
+        page = RemotePage.of(
+            config,
+            training,
+            proprio_statistics,
+            seed=seed,
+            stop_after=compute.stop_after,
+            episodes=training_episodes.digest,
+        )
+        checkpoint, history = bring_back(Path(compute.remote), page)
+        return checkpoint, curves(history)
+    task = WorldModelTask(
         model=config,
         training=training,
         statistics=ProprioStatistics.from_dict(proprio_statistics),
@@ -78,6 +59,8 @@ def training_task(
         stop_after=compute.stop_after,
         work_dir=work_dir,
     )
+    model, result = train_world_model_on(task, compute.devices, compute.device)
+    return model.to_checkpoint(), curves(result.history)
 
 
 def measure_open_loop(
