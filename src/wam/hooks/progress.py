@@ -43,6 +43,16 @@ class ProgressHooks:
         name_bars(node.namespace or "")
 
     @hook_impl
+    def after_node_run(self) -> None:
+        """Take the name from the bars of what this thread does next."""
+        name_bars("")
+
+    @hook_impl
+    def on_node_error(self) -> None:
+        """Take the name from the bars of what this thread does after the failure, e.g. in a notebook."""
+        name_bars("")
+
+    @hook_impl
     def after_dataset_saved(self, node: Node) -> None:
         """Count the time of saving to the node."""
         self._seconds[node.name] = time.perf_counter() - self._began[node.name]
