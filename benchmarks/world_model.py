@@ -99,7 +99,7 @@ def observe_frame_by_frame(model: nn.Module, embed: Tensor, action: Tensor) -> t
     found = []
     for t in range(embed.shape[1]):
         state, logits = model.rssm.observe_step(embed[:, t], action[:, t], is_first, state, noise[:, t])
-        found.append((state.feat, logits, model.rssm.prior_logits(state.deter)))
+        found.append((state.feat, logits, model.rssm.prior_logits(state.deter, state.carried)))
     feat, posterior, prior = (torch.stack(parts, dim=1) for parts in zip(*found, strict=True))
     return feat, posterior, prior
 

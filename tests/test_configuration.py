@@ -209,7 +209,11 @@ def test_more_starts_than_play_collects_are_refused() -> None:
 def test_policies_are_not_to_see_what_a_world_model_cannot_imagine() -> None:
     sight = {"policy": {"sees": "features_and_proprio"}}
     check_pages(pages_of("smoke", **sight))
-    mute = {"rssm": {"carries_arm": False, "carries_scene": False}, "losses": {"proprio_coef": 0.0}}
+    mute = {
+        "rssm": {"carries_arm": False, "carries_scene": False, "prior_sees_carried": False},
+        "decoder": {"corrects_painted_colors": False},
+        "losses": {"proprio_coef": 0.0},
+    }
     with pytest.raises(ValueError, match=r"but world model wam and diwa .*proprio_coef above 0"):
         check_pages(pages_of("smoke", **sight, world_model=mute))
     rows = {"diwa": {"action_coef": 0.0, "world_model": mute}}
@@ -217,7 +221,8 @@ def test_policies_are_not_to_see_what_a_world_model_cannot_imagine() -> None:
         check_pages(pages_of("smoke", **sight, world_models=rows))
     check_pages(pages_of("smoke", policy={"sees": "features"}, world_models=rows))
     blank = {
-        "rssm": {"carries_arm": False, "carries_scene": False},
+        "rssm": {"carries_arm": False, "carries_scene": False, "prior_sees_carried": False},
+        "decoder": {"corrects_painted_colors": False},
         "losses": {"proprio_coef": 0.0, "color_coef": 0.0},
     }
     with pytest.raises(ValueError, match=r"no color and no proprio; .*color_coef and .*proprio_coef above 0"):
@@ -231,7 +236,11 @@ def test_a_scene_that_nobody_teaches_is_refused() -> None:
 
 def test_nor_are_those_of_an_ablations_refined_rows() -> None:
     parameters = deepcopy(parameters_of("smoke"))
-    mute = {"rssm": {"carries_arm": False, "carries_scene": False}, "losses": {"proprio_coef": 0.0}}
+    mute = {
+        "rssm": {"carries_arm": False, "carries_scene": False, "prior_sees_carried": False},
+        "decoder": {"corrects_painted_colors": False},
+        "losses": {"proprio_coef": 0.0},
+    }
     changes = {"policy": {"sees": "features_and_proprio"}, "world_model": mute}
     row = {"of": "wam", "seeds": ["s1"], "changes": changes}
     for ppo in (False, True):

@@ -159,6 +159,8 @@ PUBLISHED: dict[str, Any] = {
     "world_model.rssm.carries_arm": False,
     "world_model.rssm.carries_outset": False,
     "world_model.rssm.carries_scene": False,
+    "world_model.rssm.prior_sees_carried": False,
+    "world_model.decoder.corrects_painted_colors": False,
     "ppo.command_response": 1.0,
     "world_model.inverse_dynamics.input": "embed",
     "world_model.inverse_dynamics.error": "l1",

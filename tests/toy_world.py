@@ -22,6 +22,8 @@ def tiny_config(
     measures_colors: bool = False,
     carries_outset: bool = False,
     carries_scene: bool = False,
+    prior_sees_carried: bool = False,
+    corrects_painted_colors: bool = False,
     **losses: Any,
 ) -> WorldModelConfig:
     """The smallest world model: embed 64 + 18, deter 12, 3 categoricals of 4 classes."""
@@ -35,9 +37,14 @@ def tiny_config(
             "carries_arm": carries_arm,
             "carries_outset": carries_outset,
             "carries_scene": carries_scene,
+            "prior_sees_carried": prior_sees_carried,
             "scene_hidden": [8],
         },
-        "decoder": {"cnn_depth": 2, "proprio_hidden": [8]},
+        "decoder": {
+            "cnn_depth": 2,
+            "proprio_hidden": [8],
+            "corrects_painted_colors": corrects_painted_colors,
+        },
         "inverse_dynamics": {"hidden": [16]},
         "losses": {"kl_coef": 0.3, "action_coef": action_coef, **losses},
     }
@@ -53,6 +60,13 @@ CARRIED = {
         "measures_colors": True,
         "carries_outset": True,
         "carries_scene": True,
+    },
+    "prior_sees_all": {
+        "carries_arm": True,
+        "measures_colors": True,
+        "carries_outset": True,
+        "carries_scene": True,
+        "prior_sees_carried": True,
     },
 }
 """What a state may carry besides h and z, as options of ``tiny_config``."""

@@ -123,7 +123,7 @@ def test_h_and_z_are_not_imagined_where_nobody_looks_at_them(world, monkeypatch)
         return whole(model)
 
     monkeypatch.setattr(imagined_practice, "frozen_prior", counted)
-    for sees in ("colors_and_proprio", "scene_and_proprio", "colors_scene_and_proprio"):
+    for sees in ("painted_and_proprio", "scene_and_proprio"):
         alone = outcomes(model, judge_of(model, carried=True), sees, starts, config)
         assert not rolled
         monkeypatch.setattr(imagined_practice, "CarriedPrior", counted)

@@ -28,6 +28,7 @@ from wam.world_model.state import RSSMState
 BOTH = "features_and_proprio"
 COLORS = "colors_and_proprio"
 SCENE = "scene_and_proprio"
+PAINTED = "painted_and_proprio"
 
 
 @pytest.fixture
@@ -145,49 +146,48 @@ def test_scene_and_places_are_shown_alike_in_both_worlds_and_nothing_of_h_and_z(
     assert torch.equal(imagined_sight(SCENE, model)(other), imagined)
 
 
-def test_colours_are_decoded_from_real_frames_and_painted_in_imagination_where_a_scene_is_carried():
-    """What h and z drift to is not shown there."""
-    model = tiny_world_model(**CARRIED["carries_all"], color_coef=1.0)
+@pytest.mark.parametrize("carried", ["carries_all", "prior_sees_all"])
+def test_colours_are_decoded_in_both_worlds_where_a_scene_is_carried_too(carried):
+    """Policies that saw them painted in imagination alone saw two worlds."""
+    model = tiny_world_model(**CARRIED[carried], color_coef=1.0)
+    feat = torch.randn(3, model.feat_dim, generator=torch.Generator().manual_seed(2))
+    imagined = imagined_sight(COLORS, model)(feat)
+    measured = measured_sight(COLORS, model)(feat, torch.zeros(3, 18))
+    assert torch.equal(imagined[:, :-18], model.color_decoder.from_feat(feat))
+    assert torch.equal(measured[:, :-18], imagined[:, :-18])
+
+
+def test_painted_colours_hang_on_what_is_carried_alone_in_both_worlds():
+    model = tiny_world_model(**CARRIED["carries_all"])
     feat = torch.randn(3, model.feat_dim, generator=torch.Generator().manual_seed(2))
     state, track = model.state_from_feat(feat), model.rssm.scene_track
-    imagined = imagined_sight(COLORS, model)(feat)
+    imagined = imagined_sight(PAINTED, model)(feat)
     painted = track.paint(state.scene, state.outset, state.arm)
     assert torch.equal(imagined, torch.cat((painted, state.arm), 1))
+    assert imagined.shape[1] == sum(condition_parts(PAINTED, model))
     other = state._replace(deter=state.deter + 1, stoch=state.stoch + 1).feat
-    assert torch.equal(imagined_sight(COLORS, model)(other), imagined)
-    measured = measured_sight(COLORS, model)(feat, torch.zeros(3, 18))
-    assert torch.equal(measured[:, :-18], model.color_decoder.from_feat(feat))
-    shown = {sees: shows_carried_alone(sees, model) for sees in (COLORS, SCENE, BOTH, "features")}
-    assert shown == {COLORS: True, SCENE: True, BOTH: False, "features": False}
-    assert not shows_carried_alone(COLORS, tiny_world_model(proprio_coef=1.0, color_coef=1.0))
+    assert torch.equal(imagined_sight(PAINTED, model)(other), imagined)
+    measured = measured_sight(PAINTED, model)(feat, torch.zeros(3, 18))
+    assert torch.equal(measured[:, :-18], painted)
 
 
-def test_colours_and_scene_are_those_of_either_sight_side_by_side():
+def test_only_painted_colours_and_the_scene_are_carried_alone():
     model = tiny_world_model(**CARRIED["carries_all"], color_coef=1.0)
-    feat = torch.randn(3, model.feat_dim, generator=torch.Generator().manual_seed(2))
-    proprio = torch.randn(3, PROPRIO_DIM, generator=torch.Generator().manual_seed(3))
-    both, (colors, *scene) = (
-        "colors_scene_and_proprio",
-        condition_parts(COLORS, model)[:1] + condition_parts(SCENE, model),
-    )
-    assert condition_parts(both, model) == (colors, *scene)
-    worlds = (
-        (lambda sees: measured_sight(sees, model)(feat, proprio)),
-        (lambda sees: imagined_sight(sees, model)(feat)),
-    )
-    for shown in worlds:
-        assert torch.equal(shown(both), torch.cat((shown(COLORS)[:, :colors], shown(SCENE)), 1))
-    assert shows_carried_alone(both, model)
-    assert missing_decoders(both, tiny_config(), imagined=True) == ["color", "scene", "proprio"]
+    shown = {sees: shows_carried_alone(sees, model) for sees in (COLORS, PAINTED, SCENE, BOTH, "features")}
+    assert shown == {COLORS: False, PAINTED: True, SCENE: True, BOTH: False, "features": False}
+    assert not shows_carried_alone(PAINTED, tiny_world_model(proprio_coef=1.0, color_coef=1.0))
 
 
 def test_a_world_model_that_carries_no_scene_cannot_show_it():
     plain = tiny_world_model(proprio_coef=1.0)
-    for make in (measured_sight, imagined_sight):
-        with pytest.raises(ValueError, match=r"carries no scene; set world_model.rssm.carries_scene to true"):
-            make(SCENE, plain)
-    assert missing_decoders(SCENE, plain.config, imagined=True) == ["scene"]
-    assert not missing_decoders(SCENE, tiny_config(**CARRIED["carries_all"]), imagined=True)
+    for sees, kind in ((SCENE, "scene"), (PAINTED, "painted")):
+        for make in (measured_sight, imagined_sight):
+            with pytest.raises(
+                ValueError, match=r"carries no scene; set world_model.rssm.carries_scene to true"
+            ):
+                make(sees, plain)
+        assert missing_decoders(sees, plain.config, imagined=True) == [kind]
+        assert not missing_decoders(sees, tiny_config(**CARRIED["carries_all"]), imagined=True)
 
 
 def make_env(model, classifier, sees):

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from toy_world import random_batch, tiny_config, tiny_training, tiny_world_model, toy_episodes
+from toy_world import CARRIED, random_batch, tiny_config, tiny_training, tiny_world_model, toy_episodes
 
 from wam.contracts import PROPRIO_DIM
 from wam.seeding import torch_generator
 from wam.world_model.color_decoder import ColorDecoder
-from wam.world_model.color_targets import ColorTargets, color_targets
+from wam.world_model.color_targets import TARGET, WEIGHT, ColorTargets, color_targets
 from wam.world_model.colors import ColorMoments, Colors, find_palette, moments_of
 from wam.world_model.model import WorldModel
 from wam.world_model.train import WorldModelObjective
@@ -92,10 +92,53 @@ def test_the_loss_falls_to_nothing_when_both_heads_are_right():
     assert worse["embed_color"] > 2 * worse["color"]
 
 
+def test_what_corrects_painted_colours_begins_with_them_and_adds_what_it_reads():
+    page = CARRIED["prior_sees_all"] | {"color_coef": 1.0}
+    model = WorldModel(tiny_config(corrects_painted_colors=True, **page), seed=1)
+    feat = torch.randn(3, model.feat_dim, generator=torch_generator(1))
+    state = model.state_from_feat(feat)
+    painted = model.rssm.scene_track.paint(state.scene, state.outset, state.arm)
+    assert torch.equal(model.read_colors(feat), painted)
+    with torch.no_grad():
+        model.color_decoder.from_feat[-1].weight.fill_(0.1)
+    read = model.color_decoder.from_feat(feat)
+    assert read.abs().min() > 0
+    torch.testing.assert_close(model.read_colors(feat), painted + read)
+    whole = WorldModel(tiny_config(**page), seed=1)
+    assert torch.equal(whole.read_colors(feat), whole.color_decoder.from_feat(feat))
+
+
+def test_what_corrects_painted_colours_is_taught_what_is_left_of_their_error():
+    model = WorldModel(
+        tiny_config(corrects_painted_colors=True, color_coef=1.0, **CARRIED["prior_sees_all"]), seed=1
+    )
+    batch = random_batch(2, 3, starts=[(0, 0), (1, 0)])
+    target, weight = torch.randn(6, model.color_decoder.moments), torch.ones(6, model.color_decoder.moments)
+    shape = (2, 3, -1)
+    batch |= {TARGET: target.reshape(shape), WEIGHT: weight.reshape(shape)}
+    output, _ = model.loss(batch, model.initial_state(2), torch_generator(2))
+    observed = model.observe(
+        model.embed(batch),
+        batch["prev_action"],
+        batch["is_first"],
+        model.initial_state(2),
+        torch_generator(2),
+    )
+    painted = model.rssm.painted(observed.feat.flatten(end_dim=1))
+    by_hand = 0.5 * (painted - target).square().sum(-1).mean()
+    torch.testing.assert_close(output.metrics["color_loss"], by_hand)
+
+
+def test_no_colours_are_read_where_none_are_decoded():
+    model = WorldModel(tiny_config(), seed=1)
+    with pytest.raises(ValueError, match=r"set world_model.losses.color_coef above 0"):
+        model.read_colors(torch.zeros(1, model.feat_dim))
+
+
 def test_an_embedding_that_holds_them_is_not_asked_for_them():
     decoder = ColorDecoder(5, None, (), moments_of(3))
-    feat, target = torch.zeros(4, 5), torch.zeros(4, moments_of(3))
-    assert set(decoder.losses(feat, torch.zeros(4, 6), target, target)) == {"color"}
+    target = torch.zeros(4, moments_of(3))
+    assert set(decoder.losses(target, torch.zeros(4, 6), target, target)) == {"color"}
     assert decoder.from_embed is None
 
 

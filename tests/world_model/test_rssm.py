@@ -6,7 +6,7 @@ from wam.nn.distributions import sample_one_hot
 from wam.seeding import torch_generator
 from wam.world_model.model import WorldModel
 from wam.world_model.rssm import Observed
-from wam.world_model.state import RSSMState, joined
+from wam.world_model.state import Carried, RSSMState, joined
 
 
 def plain_observe(rssm, *frames) -> Observed:
@@ -17,7 +17,7 @@ def plain_observe(rssm, *frames) -> Observed:
         state, logits = rssm.observe_step(embed[:, t], prev_action[:, t], is_first[:, t], state, noise[:, t])
         feats.append(state.feat)
         posteriors.append(logits)
-        priors.append(rssm.prior_logits(state.deter))
+        priors.append(rssm.prior_logits(state.deter, state.carried))
     return Observed(*(torch.stack(x, dim=1) for x in (feats, posteriors, priors)), state)
 
 
@@ -106,10 +106,23 @@ def test_imagining_recorded_actions_is_the_rollout_of_the_prior(model, frames):
     imagined = state
     for t in range(3):
         deter = model.rssm.deter_step(imagined, prev_action[:, t])
-        stoch = sample_one_hot(model.rssm.prior_logits(deter), noise[:, t])
-        want = model.rssm.moved(imagined, prev_action[:, t])._replace(deter=deter, stoch=stoch)
+        after = model.rssm.moved(imagined, prev_action[:, t])
+        stoch = sample_one_hot(model.rssm.prior_logits(deter, after.carried), noise[:, t])
+        want = after._replace(deter=deter, stoch=stoch)
         imagined = model.rssm.imagine_step(imagined, prev_action[:, t], noise[:, t])
         assert torch.equal(imagined.feat, want.feat)
+
+
+def test_the_prior_hangs_on_what_is_carried_where_it_is_shown_it(model, frames):
+    state, size = frames[3], model.config.rssm
+    if state.scene is None:
+        assert torch.equal(*(model.rssm.prior_logits(state.deter, x) for x in (state.carried, Carried())))
+        return
+    seen = model.rssm.prior_logits(state.deter, state.carried)
+    for name, value in state.carried._asdict().items():
+        other = state.carried._replace(**{name: value + 0.1})
+        hangs = not torch.equal(model.rssm.prior_logits(state.deter, other), seen)
+        assert hangs == size.prior_sees_carried, name
 
 
 def test_the_prior_and_the_posterior_share_the_deterministic_step(model, frames):

@@ -374,5 +374,8 @@ def test_what_it_cannot_be_learned_from_is_named():
     alone = replace(frames, first=np.arange(16))
     with pytest.raises(ValueError, match=r"no frame follows another: .*carries_scene to false"):
         SceneObjective(fresh_track(), alone, PAGE, seed=1)
+    for page in ({"prior_sees_carried": True}, {"corrects_painted_colors": True}):
+        with pytest.raises(ValueError, match=rf"{next(iter(page))} is true, rssm.carries_scene false"):
+            tiny_config(**CARRIED["carries_places"], **page)
     with pytest.raises(ValueError, match=r"carries_scene is true, carries_arm or carries_outset false"):
         tiny_config(carries_scene=True)

@@ -17,7 +17,7 @@ PUBLISHED_EMA_START_EPOCH: Final = 20
 """Epoch from which weights are averaged; until then the average is a copy."""
 
 Sees = Literal[
-    "features", "features_and_proprio", "colors_and_proprio", "scene_and_proprio", "colors_scene_and_proprio"
+    "features", "features_and_proprio", "colors_and_proprio", "painted_and_proprio", "scene_and_proprio"
 ]
 """What a policy is shown of a state; ``wam.rl.sight`` makes it."""
 
@@ -34,8 +34,8 @@ class DiffusionConfig:
     sees: Sees = "features"
     """What it is conditioned on: the world model's features, as published; features and the arm's normalised
     proprioception, which is measured on real frames and carried or decoded in imagination; or that
-    proprioception and, in place of the features, the colour moments that are decoded from them, the scene
-    that the state carries and the places where hands move things, or both."""
+    proprioception and, in place of the features, the colour moments that are decoded from them, those painted
+    from the scene that the state carries, or that scene and the places where hands move things."""
     predicts: Prediction = "noise"
     """What the network says of a noisy chunk: the ``noise`` in it, as published, or the ``clean`` chunk. Of a
     perfect network both are the same; after a short training the noise, divided by what little signal there

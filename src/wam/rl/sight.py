@@ -2,21 +2,22 @@
 
 ::
 
-    features                   f                  as published
-    features_and_proprio       [f ; p]
-    colors_and_proprio         [c ; p]
-    scene_and_proprio          [s ; l ; p]
-    colors_scene_and_proprio   [c ; s ; l ; p]
+    features               f             as published
+    features_and_proprio   [f ; p]
+    colors_and_proprio     [c ; p]
+    painted_and_proprio    [d ; p]
+    scene_and_proprio      [s ; l ; p]
 
 f are the features: [h ; z], and what else the state carries. p is proprioception as the world model's encoder
 is given it, normalised: on a real frame the measured one, in imagination the arm that the state carries, or
-else what the world model's decoder reads from f. c is the mass and the centre of each colour of both cameras:
-a few numbers that were learned on every layout of play, where the demonstrations of a task show fifty. On
-real frames the world model's decoder reads them from f; in imagination it does so too, or, where the scene is
-carried, they are painted from outset, scene and arm, which do not drift as h and z do. s is the scene that
-the state carries and l are the places where hands move things, told from s and the outset: who sees them
-alone sees nothing of h and z, and does not tell world models apart. Judges of success and probes are shown f,
-whatever the policy sees.
+else what the world model's decoder reads from f. c is the mass and the centre of each colour of both cameras,
+as the world model's decoder reads them from f: a few numbers that were learned on every layout of play, where
+the demonstrations of a task show fifty. d are the same as they are painted from the outset, scene and arm
+that the state carries. s is that scene, and l are the places where hands move things, told from s and the
+outset. Who sees d, s and l alone sees nothing of h and z, and does not tell world models apart. All but p is
+made of f in the same way in both worlds: policies that were shown colours read on real frames, and painted
+in imagination, were imagined too strictly at every task (decision 25). Judges of success and probes are shown
+f, whatever the policy sees.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +33,8 @@ from wam.world_model.color_decoder import ColorDecoder
 from wam.world_model.config import WorldModelConfig
 from wam.world_model.contact_places import AXES
 from wam.world_model.model import WorldModel
-from wam.world_model.scene import JOINTS, SCENE_DIM
+from wam.world_model.scene import JOINTS, SCENE_DIM, SceneTrack
+from wam.world_model.state import present
 
 MeasuredSight = Callable[[Tensor, Tensor], Tensor]
 """Condition ``(n, C)`` from features ``(n, F)`` and raw proprioception ``(n, 18)`` of the same frames."""
@@ -43,8 +45,8 @@ SHOWN: Final[Mapping[Sees, tuple[str, ...]]] = {
     "features": ("features",),
     "features_and_proprio": ("features", "proprio"),
     "colors_and_proprio": ("color", "proprio"),
+    "painted_and_proprio": ("painted", "proprio"),
     "scene_and_proprio": ("scene", "proprio"),
-    "colors_scene_and_proprio": ("color", "scene", "proprio"),
 }
 """What is shown of a state, in its order. All but features must be decoded or carried, so that imagination
 can show it."""
@@ -68,6 +70,8 @@ def _widths(kind: str, sees: Sees, world_model: WorldModel) -> tuple[int, ...]:
         return world_model.config.feat_parts
     if kind == "color":
         return (_color_decoder(sees, world_model).moments,)
+    if kind == "painted":
+        return (_scene_track(sees, world_model).moments,)
     return (SCENE_DIM, JOINTS * AXES) if kind == "scene" else (PROPRIO_DIM,)
 
 
@@ -108,32 +112,14 @@ def imagined_sight(sees: Sees, world_model: object) -> ImaginedSight:
         return features_alone
     if not isinstance(world_model, WorldModel):
         raise TypeError(no_decoder(sees, ["proprio"], f"a {type(world_model).__name__}"))
-    painter = _painter(world_model)
-    shown = [
-        painter if kind == "color" and painter is not None else _reader(kind, sees, world_model)
-        for kind in SHOWN[sees]
-        if kind != "proprio"
-    ]
+    shown = [_reader(kind, sees, world_model) for kind in SHOWN[sees] if kind != "proprio"]
     proprio = _arm_reader(sees, world_model)
     return lambda feat: torch.cat([*(read(feat) for read in shown), proprio(feat)], -1)
 
 
 def shows_carried_alone(sees: Sees, world_model: WorldModel) -> bool:
     """Whether what is shown of imagined states hangs on what they carry, and on nothing of h and z."""
-    return world_model.rssm.scene_track is not None and "features" not in SHOWN[sees]
-
-
-def _painter(world_model: WorldModel) -> ImaginedSight | None:
-    """Colours from what is carried; None where that is not enough."""
-    track, at, width = world_model.rssm.scene_track, world_model.config.scene_at, world_model.rssm.outset_dim
-    if track is None or at is None:
-        return None
-
-    def painted(feat: Tensor) -> Tensor:
-        outset, scene = feat[..., at - width : at], feat[..., at : at + SCENE_DIM]
-        return track.paint(scene, outset, feat[..., -PROPRIO_DIM:])
-
-    return painted
+    return world_model.rssm.scene_track is not None and set(SHOWN[sees]) <= {"painted", "scene", "proprio"}
 
 
 def _reader(kind: str, sees: Sees, world_model: WorldModel) -> ImaginedSight:
@@ -141,13 +127,16 @@ def _reader(kind: str, sees: Sees, world_model: WorldModel) -> ImaginedSight:
     if kind == "features":
         return features_alone
     if kind == "color":
-        return _color_decoder(sees, world_model).from_feat
-    track, at, width = world_model.rssm.scene_track, world_model.config.scene_at, world_model.rssm.outset_dim
-    if track is None or at is None:
-        raise ValueError(no_decoder(sees, ["scene"], "this world model"))
+        _color_decoder(sees, world_model)  # refuses where there is none
+        return world_model.read_colors
+    track = _scene_track(sees, world_model)
+
+    if kind == "painted":
+        return world_model.rssm.painted
 
     def scene_and_places(feat: Tensor) -> Tensor:
-        scene, outset = feat[..., at : at + SCENE_DIM], feat[..., at - width : at]
+        carried = world_model.state_from_feat(feat).carried
+        scene, outset = present(carried.scene, "scene"), present(carried.outset, "outset")
         places = track.places(track.known(scene, outset)).flatten(start_dim=-2)
         return torch.cat((scene, places), dim=-1)
 
@@ -169,6 +158,12 @@ def _color_decoder(sees: Sees, world_model: WorldModel) -> ColorDecoder:
     return world_model.color_decoder
 
 
+def _scene_track(sees: Sees, world_model: WorldModel) -> SceneTrack:
+    if world_model.rssm.scene_track is None:
+        raise ValueError(no_decoder(sees, ["scene"], "this world model"))
+    return world_model.rssm.scene_track
+
+
 def missing_decoders(sees: Sees, model: WorldModelConfig, *, imagined: bool) -> list[str]:
     """Decoders that a world model lacks to show it; see ``SHOWN``.
 
@@ -180,6 +175,7 @@ def missing_decoders(sees: Sees, model: WorldModelConfig, *, imagined: bool) -> 
     found = {
         "proprio": not imagined or model.rssm.carries_arm or model.losses.proprio_coef > 0,
         "color": model.losses.color_coef > 0,
+        "painted": model.rssm.carries_scene,
         "scene": model.rssm.carries_scene,
     }
     return [name for name in SHOWN[sees] if name != "features" and not found[name]]
@@ -187,7 +183,7 @@ def missing_decoders(sees: Sees, model: WorldModelConfig, *, imagined: bool) -> 
 
 def no_decoder(sees: Sees, missing: Sequence[str], whose: str) -> str:
     """What to tell who wants a policy to see what a world model cannot show."""
-    if "scene" in missing:
+    if {"scene", "painted"} & set(missing):
         lacks, remedy = "carries no scene", "world_model.rssm.carries_scene to true"
     else:
         lacks = f"decodes no {' and no '.join(missing)}"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import cast
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -33,9 +34,14 @@ class ColorDecoder(nn.Module):
         if embed_dim is not None:
             self.from_embed = cast(MLP, build_empty(lambda: MLP(embed_dim, hidden, moments)))
 
+    @torch.no_grad()
+    def silence_(self) -> None:
+        """Let the reader of features say 0 of everything, as long as it has learned nothing."""
+        cast(nn.Linear, self.from_feat[-1]).weight.zero_()
+
     def losses(
         self,
-        feat: Float[Tensor, "N F"],
+        read: Float[Tensor, "N M"],
         embed: Float[Tensor, "N E"],
         target: Float[Tensor, "N M"],
         weight: Float[Tensor, "N M"],
@@ -43,7 +49,7 @@ class ColorDecoder(nn.Module):
         """Half the squared error of each head, summed over moments and cameras, mean over frames.
 
         Args:
-            feat: Features.
+            read: What was read of the features, see ``WorldModel.read_colors``.
             embed: Embeddings.
             target: As ``Colors`` gives them.
             weight: Same.
@@ -52,7 +58,7 @@ class ColorDecoder(nn.Module):
             The loss of the features, ``color``, and where there is such a head that of the embeddings,
             ``embed_color``.
         """
-        found = {"color": _half_square(weight * (self.from_feat(feat) - target))}
+        found = {"color": _half_square(weight * (read - target))}
         if self.from_embed is not None:
             found["embed_color"] = _half_square(weight * (self.from_embed(embed) - target))
         return found

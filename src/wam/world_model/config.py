@@ -47,6 +47,9 @@ class RSSMConfig:
         carries_scene: Carry joints and lights (``wam.world_model.scene``): read off real frames, moved on by
             the hand in imagination, part of the features. Learned from recorded scenes. Wants ``carries_arm``
             and ``carries_outset``; published without.
+        prior_sees_carried: Show the prior what is carried besides h, and the colours that a frame of such a
+            scene would have: in imagination z then says what the carried scene says, and does not wander off.
+            Wants ``carries_scene``; published without.
         scene_hidden: Widths of the layers that read and move it; ``painter_hidden`` of those that paint it.
     """
 
@@ -58,6 +61,7 @@ class RSSMConfig:
     carries_arm: bool = False
     carries_outset: bool = False
     carries_scene: bool = False
+    prior_sees_carried: bool = False
     scene_hidden: tuple[int, ...] = (128, 128)
     painter_hidden: tuple[int, ...] = (256, 256)
 
@@ -77,6 +81,8 @@ class DecoderConfig:
             is above 0.
         color_hidden: Hidden widths of the decoder of colour moments, used when ``losses.color_coef``
             is above 0.
+        corrects_painted_colors: Decode colour moments as what is to be added to those painted from the
+            carried scene, instead of as a whole. Wants ``rssm.carries_scene``; published without either.
         colors: Size of each camera's palette then, and where ``encoder.measures_colors``.
         feat_init_scale: Factor on the initial weights of the layer that reads the features; published 1.
             One-hot codes are small numbers to Xavier weights: the images begin almost without them.
@@ -85,6 +91,7 @@ class DecoderConfig:
     cnn_depth: int = Positive
     proprio_hidden: tuple[int, ...] = ()
     color_hidden: tuple[int, ...] = ()
+    corrects_painted_colors: bool = False
     colors: int = Field(default=24, gt=1, le=256)
     feat_init_scale: float = Field(default=1.0, gt=0)
 
@@ -165,6 +172,16 @@ class WorldModelConfig:
                 "is moved by a hand, at a place that the first frame shows; set all three to true, or the "
                 "first to false"
             )
+        painted = {
+            "rssm.prior_sees_carried": self.rssm.prior_sees_carried,
+            "decoder.corrects_painted_colors": self.decoder.corrects_painted_colors,
+        }
+        for name, wanted in painted.items():
+            if wanted and not self.rssm.carries_scene:
+                raise ValueError(
+                    f"world_model.{name} is true, rssm.carries_scene false: colours are painted from the "
+                    "scene; set both to true, or the first to false"
+                )
         return self
 
     @property

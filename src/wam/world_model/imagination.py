@@ -40,8 +40,9 @@ class FrozenPrior:
         inputs = functional.elu(rssm.input_norm(part + self._bias + known))
         deter: Tensor = rssm.cell(inputs, state.deter)
         noise = self._model.noise(len(action), generator=generator)
-        stoch = hard_one_hot(rssm.prior_logits(deter), noise)
-        return rssm.moved(state, action)._replace(deter=deter, stoch=stoch)
+        after = rssm.moved(state, action)
+        stoch = hard_one_hot(rssm.prior_logits(deter, after.carried), noise)
+        return after._replace(deter=deter, stoch=stoch)
 
 
 def frozen_prior(model: WorldModel) -> FrozenPrior | WorldModel:

@@ -26,19 +26,17 @@ from wam.episodes.rotation import RotationConvention
 from wam.episodes.statistics import ProprioStatistics
 from wam.nn.distributions import balanced_kl, categorical_entropy, gumbel_noise
 from wam.nn.init import build_empty, initialise_
-from wam.nn.mlp import MLP
 from wam.nn.normalizer import MinMaxNormalizer
 from wam.training.checkpoint import Checkpoint
-from wam.world_model.color_decoder import ColorDecoder
 from wam.world_model.color_targets import color_targets, with_color_targets
 from wam.world_model.colors import Colors, moments_of
 from wam.world_model.config import WorldModelConfig
 from wam.world_model.decoder import Decoder
 from wam.world_model.encoder import Encoder
-from wam.world_model.inverse_dynamics import InverseDynamics
 from wam.world_model.losses import choose_frames, weighted_sum
 from wam.world_model.overshooting import overshooting_loss
 from wam.world_model.part import Part
+from wam.world_model.readers import color_decoder_of, inverse_dynamics_of, proprio_decoder_of
 from wam.world_model.rssm import RSSM, Observed
 from wam.world_model.state import RSSMState
 
@@ -66,9 +64,9 @@ class WorldModel(nn.Module):
         self.embed_dim = self.encoder.embed_dim
         self.rssm = cast(RSSM, build_empty(lambda: RSSM(config.rssm, self.embed_dim, config.outset_dim)))
         self.decoder = cast(Decoder, build_empty(lambda: Decoder(config.decoder, self.feat_dim)))
-        self.inverse_dynamics = self._inverse_dynamics()
-        self.proprio_decoder = self._proprio_decoder()
-        self.color_decoder = self._color_decoder()
+        self.inverse_dynamics = inverse_dynamics_of(config, self.encoder)
+        self.proprio_decoder = proprio_decoder_of(config)
+        self.color_decoder = color_decoder_of(config, self.encoder)
         known = self.color_decoder is not None or config.encoder.measures_colors
         self.colors = Colors(config.decoder.colors) if known else None
         initialise_(self, seed)
@@ -85,30 +83,12 @@ class WorldModel(nn.Module):
     def _apply_init_scales(self) -> None:
         self.rssm.posterior_out.weight.mul_(self.config.rssm.posterior_init_scale)
         self.decoder.shared.weight.mul_(self.config.decoder.feat_init_scale)
+        if self.color_decoder is not None and self.config.decoder.corrects_painted_colors:
+            self.color_decoder.silence_()  # nothing to correct yet
         if self.rssm.arm_motion is not None:
             self.rssm.arm_motion.reset_()  # no parameter: what a module was built with is undefined
         if self.rssm.scene_track is not None:
             self.rssm.scene_track.reset_()  # same
-
-    def _inverse_dynamics(self) -> InverseDynamics | None:
-        if self.config.losses.action_coef == 0:
-            return None
-        page, image_dim = self.config.inverse_dynamics, self.encoder.image_dim
-        build = build_empty(lambda: InverseDynamics(page, self.embed_dim, image_dim, self.feat_dim))
-        return cast(InverseDynamics, build)
-
-    def _proprio_decoder(self) -> MLP | None:
-        if self.config.losses.proprio_coef == 0:
-            return None
-        hidden = self.config.decoder.proprio_hidden
-        return cast(MLP, build_empty(lambda: MLP(self.feat_dim, hidden, PROPRIO_DIM)))
-
-    def _color_decoder(self) -> ColorDecoder | None:
-        if self.config.losses.color_coef == 0:
-            return None
-        page = self.config.decoder
-        seen = None if self.config.encoder.measures_colors else self.embed_dim
-        return ColorDecoder(self.feat_dim, seen, page.color_hidden, moments_of(page.colors))
 
     @torch.no_grad()
     def fit_arm_(
@@ -184,6 +164,17 @@ class WorldModel(nn.Module):
         return static.reshape(*feat.shape[:-1], *static.shape[1:]), gripper.reshape(
             *feat.shape[:-1], *gripper.shape[1:]
         )
+
+    def read_colors(self, feat: Float[Tensor, "*batch F"]) -> Float[Tensor, "*batch M"]:
+        """Colour moments of both cameras, decoded from features.
+
+        Raises:
+            ValueError: If none are decoded.
+        """
+        if self.color_decoder is None:
+            raise ValueError("no colours are decoded; set world_model.losses.color_coef above 0")
+        read: Tensor = self.color_decoder.from_feat(feat)
+        return read + self.rssm.painted(feat) if self.config.decoder.corrects_painted_colors else read
 
     def loss(
         self,
@@ -278,8 +269,8 @@ class WorldModel(nn.Module):
         if self.color_decoder is not None and self.colors is not None:
             # of all frames: reading colours costs next to nothing beside drawing pictures
             target, weight = color_targets(self.colors, batch)
-            read = observed.feat.flatten(end_dim=1), embed.flatten(end_dim=1)
-            terms |= self.color_decoder.losses(*read, target, weight)
+            read = self.read_colors(observed.feat.flatten(end_dim=1))
+            terms |= self.color_decoder.losses(read, embed.flatten(end_dim=1), target, weight)
         return terms, metrics
 
     def to_checkpoint(self, **extra: Any) -> Checkpoint:

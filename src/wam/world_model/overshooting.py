@@ -46,9 +46,9 @@ def overshooting_loss(
     with torch.autocast(is_first.device.type, enabled=False):
         for step in range(1, steps):
             deter = rssm.deter_step(state, prev_action[:, step])
-            logits = rssm.prior_logits(deter)
+            state = rssm.moved(state, prev_action[:, step])
+            logits = rssm.prior_logits(deter, state.carried)
             counts = counts * ~is_first[:, step]
             total = total + (counts * categorical_kl(target[:, step], logits)).sum()
-            state = rssm.moved(state, prev_action[:, step])
             state = state._replace(deter=deter, stoch=sample_one_hot(logits, noise[:, step]))
     return total / max(1, streams * (steps - 1))

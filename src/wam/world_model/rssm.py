@@ -8,7 +8,9 @@ r"""Recurrent state-space model: filter real frames (``observe``), roll the prio
 Equations and layer shapes: docs/published.md, world model. Gumbel noise is drawn outside. With
 ``carries_arm`` the GRU also sees the arm before the action; a frame's arm is the end of its embedding. With
 ``carries_outset`` it also sees where colours were when the state began; they stand before the arm there. With
-``carries_scene`` it also sees the scene before the action, which is read off colours, outset and arm.
+``carries_scene`` it also sees the scene before the action, which is read off colours, outset and arm. With
+``prior_sees_carried`` the prior also sees arm, scene and outset of the frame itself: p(z | h, arm, scene,
+outset). They are measured on frames and moved on in imagination, where z is then drawn for them.
 """
 
 from itertools import accumulate
@@ -25,7 +27,7 @@ from wam.world_model.arm import ArmMotion
 from wam.world_model.config import LAYER_NORM_EPS, RSSMConfig
 from wam.world_model.scan import ScanInputs, ScanWeights, posterior_scan
 from wam.world_model.scene import SCENE_DIM, SceneTrack
-from wam.world_model.state import Carried, RSSMState
+from wam.world_model.state import Carried, RSSMState, before_each, begun, present
 
 
 class Observed(NamedTuple):
@@ -83,6 +85,9 @@ class RSSM(nn.Module):
         self.scene_track: SceneTrack | None = None
         if config.carries_scene:
             self.scene_track = SceneTrack(config.scene_hidden, config.painter_hidden, outset_dim)
+        self.prior_carried_in: nn.Linear | None = None
+        if config.prior_sees_carried and self.scene_track is not None:
+            self.prior_carried_in = nn.Linear(self.scene_track.shown_dim, hidden, bias=False)
 
     def initial_state(self, batch: int) -> RSSMState:
         """The state before any frame.
@@ -106,10 +111,18 @@ class RSSM(nn.Module):
     def _logits(self, x: Tensor) -> Tensor:
         return x.reshape(*x.shape[:-1], self.config.stoch_dim, self.config.stoch_classes)
 
-    def prior_logits(self, deter: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch V C"]:
-        """Logits of p(z | h)."""
-        hidden = functional.elu(self.prior_norm(self.prior_in(deter)))
-        return self._logits(self.prior_out(hidden))
+    def prior_logits(self, deter: Float[Tensor, "*batch D"], carried: Carried) -> Float[Tensor, "*batch V C"]:
+        """Logits of p(z | h), or with ``prior_sees_carried`` of p(z | h, carried).
+
+        Args:
+            deter: h.
+            carried: What is carried at the same frame: measured there, or moved to it.
+        """
+        hidden = self.prior_in(deter)
+        if self.prior_carried_in is not None and self.scene_track is not None:
+            arm, outset, scene = _all_of(carried)
+            hidden = hidden + self.prior_carried_in(self.scene_track.shown(scene, outset, arm))
+        return self._logits(self.prior_out(functional.elu(self.prior_norm(hidden))))
 
     def posterior_logits(
         self, deter: Float[Tensor, "*batch D"], embed: Float[Tensor, "*batch E"]
@@ -117,6 +130,17 @@ class RSSM(nn.Module):
         """Logits of q(z | h, e)."""
         hidden = self.posterior_deter_in(deter) + self.posterior_embed_in(embed)
         return self._logits(self.posterior_out(functional.elu(self.posterior_norm(hidden))))
+
+    def painted(self, feat: Float[Tensor, "*batch F"]) -> Float[Tensor, "*batch O"]:
+        """Colour moments that frames of these features would show, from what is carried alone.
+
+        Raises:
+            ValueError: If no scene is carried.
+        """
+        if self.scene_track is None:
+            raise ValueError("colours are painted from a carried scene; set world_model.rssm.carries_scene")
+        arm, outset, scene = _all_of(self.state_from_feat(feat).carried)
+        return self.scene_track.paint(scene, outset, arm)
 
     def deter_step(self, state: RSSMState, action: Float[Tensor, "B A"]) -> Float[Tensor, "B D"]:
         """The next GRU state."""
@@ -133,29 +157,29 @@ class RSSM(nn.Module):
         """
         part: Tensor = self.action_in(action)
         if self.arm_in is not None:
-            part = part + self.arm_in(_present(before.arm, "arm"))
+            part = part + self.arm_in(present(before.arm, "arm"))
         if self.outset_in is not None:
-            part = part + self.outset_in(_present(before.outset, "outset"))
-        return part if self.scene_in is None else part + self.scene_in(_present(before.scene, "scene"))
+            part = part + self.outset_in(present(before.outset, "outset"))
+        return part if self.scene_in is None else part + self.scene_in(present(before.scene, "scene"))
 
     def moved(self, state: RSSMState, action: Float[Tensor, "B A"]) -> RSSMState:
         """The state with arm and scene, where carried, as they are after ``action``: not measured."""
         if self.arm_motion is None:
             return state
-        before = _present(state.arm, "arm")
+        before = present(state.arm, "arm")
         arm = self.arm_motion(before, action)
         if self.scene_track is None:
             return state._replace(arm=arm)
-        known = _present(state.scene, "scene"), _present(state.outset, "outset")
+        known = present(state.scene, "scene"), present(state.outset, "outset")
         return state._replace(arm=arm, scene=self.scene_track.move(*known, before, arm, action))
 
     def imagine_step(
         self, state: RSSMState, action: Float[Tensor, "B A"], noise: Float[Tensor, "B V C"]
     ) -> RSSMState:
         """One step of the prior: the state after ``action``, without seeing the frame."""
-        deter = self.deter_step(state, action)
-        stoch = sample_one_hot(self.prior_logits(deter), noise)
-        return self.moved(state, action)._replace(deter=deter, stoch=stoch)
+        deter, after = self.deter_step(state, action), self.moved(state, action)
+        stoch = sample_one_hot(self.prior_logits(deter, after.carried), noise)
+        return after._replace(deter=deter, stoch=stoch)
 
     def observe_step(
         self,
@@ -173,7 +197,7 @@ class RSSM(nn.Module):
         state = state.masked(~is_first)
         deter = self.deter_step(state, prev_action)
         logits = self.posterior_logits(deter, embed)
-        outset = _begun(self._colors(embed), state.outset) if self.outset_dim else None
+        outset = begun(self._colors(embed), state.outset) if self.outset_dim else None
         carried = Carried(self._measured(embed), outset, self._read(embed, outset))
         return RSSMState(deter, sample_one_hot(logits, noise), *carried), logits
 
@@ -206,7 +230,7 @@ class RSSM(nn.Module):
         outset = self._outsets(embed, keep, state.outset)
         carried = Carried(self._measured(embed), outset, self._read(embed, outset))
         each = zip(state.carried, carried, Carried._fields, strict=True)
-        before = Carried(*(_before(first, after, keep, name) for first, after, name in each))
+        before = Carried(*(before_each(first, after, keep, name) for first, after, name in each))
         inputs = ScanInputs(
             action_part=_time_first(self.action_part(prev_action, before) + self.stoch_in.bias),
             embed_part=_time_first(self.posterior_embed_in(embed) + self.posterior_deter_in.bias),
@@ -218,7 +242,7 @@ class RSSM(nn.Module):
         deter, stoch, logits = (x.transpose(0, 1) for x in posterior_scan(inputs, self._scan_weights()))
         every = RSSMState(deter, self._logits(stoch), *carried)
         last = every.map(lambda x: x[:, -1])
-        return Observed(every.feat, self._logits(logits), self.prior_logits(deter), last)
+        return Observed(every.feat, self._logits(logits), self.prior_logits(deter, carried), last)
 
     def _measured(self, embed: Tensor) -> Tensor | None:
         """The arm at frames with these embeddings, of which it is the end; None where it is not carried."""
@@ -233,7 +257,7 @@ class RSSM(nn.Module):
         if self.scene_track is None:
             return None
         return self.scene_track.read(
-            self._colors(embed), _present(outset, "outset"), embed[..., -PROPRIO_DIM:]
+            self._colors(embed), present(outset, "outset"), embed[..., -PROPRIO_DIM:]
         )
 
     def _outsets(
@@ -242,10 +266,10 @@ class RSSM(nn.Module):
         """The outset after each frame, ``(B, T, O)``; None where it is not carried."""
         if not self.outset_dim:
             return None
-        found = [_present(before, "outset")]
+        found = [present(before, "outset")]
         # cut out once: a cut for each frame would have a gradient as large as all embeddings each
         for own, kept in zip(self._colors(embed).unbind(1), keep.unbind(1), strict=True):
-            found.append(_begun(own, found[-1] * kept[:, None]))
+            found.append(begun(own, found[-1] * kept[:, None]))
         return torch.stack(found[1:], dim=1)
 
     def _scan_weights(self) -> ScanWeights:
@@ -265,29 +289,10 @@ class RSSM(nn.Module):
         )
 
 
-def _present(carried: Tensor | None, name: str) -> Tensor:
-    if carried is None:
-        raise ValueError(
-            f"the world model carries the {name} (rssm.carries_{name}) and the state has none; take the "
-            "state from initial_state, state_from_feat or a step of the same world model"
-        )
-    return carried
-
-
-def _begun(own: Tensor, before: Tensor | None) -> Tensor:
-    """The outset after a frame with colours ``own``: that before it, or its own where there is none yet.
-
-    None yet is all zeros, which is what dropping a state leaves; no frame of a table is all average.
-    """
-    before = _present(before, "outset")
-    return torch.where((before == 0).all(dim=-1, keepdim=True), own, before)
-
-
-def _before(first: Tensor | None, each: Tensor | None, keep: Tensor, name: str) -> Tensor | None:
-    """What was carried before each frame ``(B, T, ...)``, from what was before the first and after each."""
-    if each is None:
-        return None
-    return torch.cat([_present(first, name)[:, None], each[:, :-1]], dim=1) * keep[..., None]
+def _all_of(carried: Carried) -> tuple[Tensor, Tensor, Tensor]:
+    """Arm, outset and scene of a state that carries all three."""
+    arm, outset, scene = (present(value, name) for name, value in carried._asdict().items())
+    return arm, outset, scene
 
 
 def _time_first(x: Tensor) -> Tensor:

@@ -78,6 +78,7 @@ class SceneTrack(nn.Module):
         super().__init__()
         pose = POSE.stop - POSE.start
         shown = SCENE_DIM + 2 * pose + ACTION_DIM + 2 * ContactPlaces.nearness_dim(JOINTS)
+        self.moments = moments
         self.places = ContactPlaces(JOINTS, moments + SCENE_DIM)
         self.reader = MLP(2 * moments + PROPRIO_DIM, hidden, SCENE_DIM)
         self.motion = MLP(shown, hidden, 2 * JOINTS)
@@ -179,6 +180,26 @@ class SceneTrack(nn.Module):
         shown = self.known(scene, outset), (arm[..., POSE] - 0.5) * POSE_GAIN
         painted: Tensor = self.painter(torch.cat(shown, dim=-1))
         return painted
+
+    def shown(
+        self, scene: Float[Tensor, "*B Q"], outset: Float[Tensor, "*B M"], arm: Float[Tensor, "*B P"]
+    ) -> Float[Tensor, "*B V"]:
+        """What can be told of a frame of which scene and arm are known: its colours, and these themselves.
+
+        Args:
+            scene: As it is.
+            outset: Colour moments of the first frame since the state was dropped.
+            arm: Normalised proprioception.
+
+        Returns:
+            V = ``shown_dim`` numbers around 1.
+        """
+        return torch.cat((self.paint(scene, outset, arm), scene * 2 - 1, arm * 2 - 1), dim=-1)
+
+    @property
+    def shown_dim(self) -> int:
+        """V, numbers of :meth:`shown`."""
+        return self.moments + SCENE_DIM + PROPRIO_DIM
 
     def known(self, scene: Float[Tensor, "*B Q"], outset: Float[Tensor, "*B M"]) -> Float[Tensor, "*B I"]:
         """What places are told from: the first frame, and where joints are by now."""

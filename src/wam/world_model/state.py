@@ -97,5 +97,35 @@ def joined(states: Sequence[RSSMState]) -> RSSMState:
     return whole
 
 
+def present(carried: Tensor | None, name: str) -> Tensor:
+    """What a state carries, which must be there.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if carried is None:
+        raise ValueError(
+            f"the world model carries the {name} (rssm.carries_{name}) and the state has none; take the "
+            "state from initial_state, state_from_feat or a step of the same world model"
+        )
+    return carried
+
+
+def begun(own: Tensor, before: Tensor | None) -> Tensor:
+    """The outset after a frame with colours ``own``: that before it, or its own where there is none yet.
+
+    None yet is all zeros, which is what dropping a state leaves; no frame of a table is all average.
+    """
+    before = present(before, "outset")
+    return torch.where((before == 0).all(dim=-1, keepdim=True), own, before)
+
+
+def before_each(first: Tensor | None, each: Tensor | None, keep: Tensor, name: str) -> Tensor | None:
+    """What was carried before each frame ``(B, T, ...)``, from what was before the first and after each."""
+    if each is None:
+        return None
+    return torch.cat([present(first, name)[:, None], each[:, :-1]], dim=1) * keep[..., None]
+
+
 def _wide(rows: Tensor, like: Tensor) -> Tensor:
     return rows.reshape(-1, *[1] * (like.dim() - 1))

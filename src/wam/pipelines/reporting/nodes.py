@@ -118,8 +118,8 @@ SEEN: Final[Mapping[Sees, str]] = {
     "features": "features",
     "features_and_proprio": "features, measured arm",
     "colors_and_proprio": "colours read from features, measured arm",
+    "painted_and_proprio": "colours painted from the carried scene, measured arm",
     "scene_and_proprio": "carried scene, places of contact, measured arm",
-    "colors_scene_and_proprio": "colours read from features, carried scene, places of contact, measured arm",
 }
 """For a reader: what policies see of a world model's features and of a real frame."""
 
