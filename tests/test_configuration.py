@@ -205,26 +205,25 @@ def test_more_starts_than_play_collects_are_refused() -> None:
         check_pages(pages_of("smoke", selection={"test_starts": 30}))
 
 
+MUTE: dict[str, Any] = {
+    "rssm": {"carries_arm": False, "carries_scene": False, "prior_sees_carried": False},
+    "decoder": {"corrects_painted_colors": False},
+    "losses": {"proprio_coef": 0.0},
+}
+"""World-model settings with which imagination says nothing of the arm."""
+
+
 @pytest.mark.slow
 def test_policies_are_not_to_see_what_a_world_model_cannot_imagine() -> None:
     sight = {"policy": {"sees": "features_and_proprio"}}
     check_pages(pages_of("smoke", **sight))
-    mute = {
-        "rssm": {"carries_arm": False, "carries_scene": False, "prior_sees_carried": False},
-        "decoder": {"corrects_painted_colors": False},
-        "losses": {"proprio_coef": 0.0},
-    }
     with pytest.raises(ValueError, match=r"but world model wam and diwa .*proprio_coef above 0"):
-        check_pages(pages_of("smoke", **sight, world_model=mute))
-    rows = {"diwa": {"action_coef": 0.0, "world_model": mute}}
+        check_pages(pages_of("smoke", **sight, world_model=MUTE))
+    rows = {"diwa": {"action_coef": 0.0, "world_model": MUTE}}
     with pytest.raises(ValueError, match=r"but world model diwa decodes"):
         check_pages(pages_of("smoke", **sight, world_models=rows))
     check_pages(pages_of("smoke", policy={"sees": "features"}, world_models=rows))
-    blank = {
-        "rssm": {"carries_arm": False, "carries_scene": False, "prior_sees_carried": False},
-        "decoder": {"corrects_painted_colors": False},
-        "losses": {"proprio_coef": 0.0, "color_coef": 0.0},
-    }
+    blank = MUTE | {"losses": {"proprio_coef": 0.0, "color_coef": 0.0}}
     with pytest.raises(ValueError, match=r"no color and no proprio; .*color_coef and .*proprio_coef above 0"):
         check_pages(pages_of("smoke", policy={"sees": "colors_and_proprio"}, world_model=blank))
 
@@ -236,12 +235,7 @@ def test_a_scene_that_nobody_teaches_is_refused() -> None:
 
 def test_nor_are_those_of_an_ablations_refined_rows() -> None:
     parameters = deepcopy(parameters_of("smoke"))
-    mute = {
-        "rssm": {"carries_arm": False, "carries_scene": False, "prior_sees_carried": False},
-        "decoder": {"corrects_painted_colors": False},
-        "losses": {"proprio_coef": 0.0},
-    }
-    changes = {"policy": {"sees": "features_and_proprio"}, "world_model": mute}
+    changes = {"policy": {"sees": "features_and_proprio"}, "world_model": MUTE}
     row = {"of": "wam", "seeds": ["s1"], "changes": changes}
     for ppo in (False, True):
         rows = {**parameters["ablation"]["rows"], "blind": {**row, "ppo": ppo}}

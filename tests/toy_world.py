@@ -71,6 +71,9 @@ CARRIED = {
 }
 """What a state may carry besides h and z, as options of ``tiny_config``."""
 
+LIKE_BASE: dict[str, Any] = CARRIED["prior_sees_all"] | {"corrects_painted_colors": True, "color_coef": 1.0}
+"""All that ``conf/base`` adds to the published model, as such options."""
+
 
 def tiny_training(**values: Any) -> WorldModelTrainingConfig:
     """Three streams of eight frames, twelve steps."""

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from toy_world import CARRIED, random_batch, tiny_config, tiny_training, tiny_world_model, toy_episodes
+from toy_world import (
+    CARRIED,
+    LIKE_BASE,
+    random_batch,
+    tiny_config,
+    tiny_training,
+    tiny_world_model,
+    toy_episodes,
+)
 
 from wam.contracts import PROPRIO_DIM
 from wam.seeding import torch_generator
@@ -127,6 +135,15 @@ def test_what_corrects_painted_colours_is_taught_what_is_left_of_their_error():
     painted = model.rssm.painted(observed.feat.flatten(end_dim=1))
     by_hand = 0.5 * (painted - target).square().sum(-1).mean()
     torch.testing.assert_close(output.metrics["color_loss"], by_hand)
+
+
+def test_painted_colours_are_exact_where_the_rest_is_computed_in_bf16():
+    model = WorldModel(tiny_config(**LIKE_BASE), seed=1)
+    feat = torch.randn(3, model.feat_dim, generator=torch_generator(1))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(model.read_colors(feat), model.rssm.painted(feat))
+        assert model.rssm.painted(feat).dtype == torch.float32
+    assert not model.rssm.painted(feat.requires_grad_(True)).requires_grad
 
 
 def test_no_colours_are_read_where_none_are_decoded():

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pydantic
 import pytest
 import torch
-from toy_world import random_batch, tiny_config, tiny_world_model
+from toy_world import CARRIED, random_batch, tiny_config, tiny_world_model
 
 from wam.contracts import config_from_dict
 from wam.episodes.statistics import ProprioStatistics
@@ -184,6 +184,17 @@ def test_proprio_is_normalised_by_statistics_in_the_checkpoint(tmp_path):
     assert checkpoint.extra == {"steps": 3, "rotation_convention": "extrinsic"}
     assert checkpoint.digest == back.to_checkpoint().digest
     assert not any(p.requires_grad for p in back.parameters())
+
+
+def test_a_checkpoint_from_before_the_prior_saw_anything_loads_as_it_was():
+    model = tiny_world_model(**CARRIED["carries_all"], color_coef=1.0)
+    checkpoint = model.to_checkpoint()
+    del checkpoint.config["rssm"]["prior_sees_carried"]
+    del checkpoint.config["decoder"]["corrects_painted_colors"]
+    back, state = WorldModel.from_checkpoint(checkpoint), model.initial_state(2)
+    assert torch.equal(*(x.rssm.prior_logits(state.deter, state.carried) for x in (model, back)))
+    feat = torch.randn(2, model.feat_dim, generator=torch_generator(1))
+    assert torch.equal(model.read_colors(feat), back.read_colors(feat))
 
 
 def test_another_kind_of_checkpoint_is_refused():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy_world import CARRIED, tiny_config, tiny_training, toy_episodes
+from toy_world import LIKE_BASE, tiny_config, tiny_training, toy_episodes
 
 from wam.contracts import EMBED
 from wam.episodes.statistics import ProprioStatistics
@@ -34,7 +34,7 @@ PAGE = tiny_training(reset_probability=0.1, recurrent_phase=PHASE)
 
 
 def tiny_model() -> WorldModel:
-    return WorldModel(tiny_config(action_coef=10.0, color_coef=1.0, **CARRIED["carries_all"]), seed=2)
+    return WorldModel(tiny_config(action_coef=10.0, **LIKE_BASE), seed=2)
 
 
 def phase_of(model: WorldModel) -> RecurrentPhaseObjective:
@@ -104,7 +104,7 @@ def test_it_draws_other_noise_than_the_first_part(monkeypatch: pytest.MonkeyPatc
 
 def task_in(folder: Path, store: EpisodeStore, **changes: object) -> WorldModelTask:
     page = replace(PAGE, validation_batches=1, validate_every=4, sequence_steps=4, **changes)  # type: ignore[arg-type]
-    config = tiny_config(action_coef=10.0, color_coef=1.0, **CARRIED["carries_all"])
+    config = tiny_config(action_coef=10.0, **LIKE_BASE)
     statistics = ProprioStatistics.from_stores([store])
     return WorldModelTask(config, page, statistics, store.path, store.path, 3, 1, None, folder)
 

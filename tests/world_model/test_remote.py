@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from bare_machine import run_module_without
-from toy_world import CARRIED, tiny_config, tiny_training
+from toy_world import LIKE_BASE, tiny_config, tiny_training
 
 from wam.contracts import InputError
 from wam.episodes.archive import write_archive
@@ -26,7 +26,7 @@ from wam.world_model.train_parts import WorldModelTask, train_world_model_on
 def task(make_store, tmp_path: Path) -> WorldModelTask:
     store: EpisodeStore = make_store()
     statistics = ProprioStatistics.from_stores([store])
-    model = tiny_config(color_coef=1.0, **CARRIED["carries_all"])
+    model = tiny_config(**LIKE_BASE)
     page = tiny_training(sequence_steps=3, validation_batches=2, validate_every=6)
     return WorldModelTask(model, page, statistics, store.path, store.path, 3, 1, None, tmp_path / "here")
 

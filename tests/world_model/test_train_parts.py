@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toy_world import CARRIED, tiny_config, tiny_training, toy_episodes
+from toy_world import LIKE_BASE, tiny_config, tiny_training, toy_episodes
 
 from wam.episodes.statistics import ProprioStatistics
 from wam.episodes.store import EpisodeStore
@@ -21,8 +21,8 @@ PAGE = tiny_training(batch=5, reset_probability=0.1)
 
 
 def tiny_model(**losses: float) -> WorldModel:
-    extra = {"proprio_coef": 1.0, "color_coef": 1.0, "overshooting_coef": 0.3}
-    return WorldModel(tiny_config(**CARRIED["carries_all"], **extra, **losses), seed=2)
+    extra = {"proprio_coef": 1.0, "overshooting_coef": 0.3}
+    return WorldModel(tiny_config(**LIKE_BASE, **extra, **losses), seed=2)
 
 
 @pytest.mark.slow
@@ -70,7 +70,7 @@ def task_in(
     folder: Path, store: EpisodeStore, page: WorldModelTrainingConfig, parts: int = 1, stop: int | None = None
 ) -> WorldModelTask:
     statistics = ProprioStatistics.from_stores([store])
-    model = tiny_config(color_coef=1.0, **CARRIED["carries_all"])
+    model = tiny_config(**LIKE_BASE)
     return WorldModelTask(model, page, statistics, store.path, store.path, 3, parts, stop, folder)
 
 

@@ -34,7 +34,7 @@ from wam.world_model.config import WorldModelConfig
 from wam.world_model.contact_places import AXES
 from wam.world_model.model import WorldModel
 from wam.world_model.scene import JOINTS, SCENE_DIM, SceneTrack
-from wam.world_model.state import present
+from wam.world_model.state import all_of
 
 MeasuredSight = Callable[[Tensor, Tensor], Tensor]
 """Condition ``(n, C)`` from features ``(n, F)`` and raw proprioception ``(n, 18)`` of the same frames."""
@@ -60,7 +60,7 @@ def condition_parts(sees: Sees, world_model: WorldModel) -> tuple[int, ...]:
         world_model: Whose features they are.
 
     Raises:
-        ValueError: If colours are to be shown and none are decoded.
+        ValueError: If colours are to be shown and none are decoded, or a scene and none is carried.
     """
     return tuple(width for kind in SHOWN[sees] for width in _widths(kind, sees, world_model))
 
@@ -88,7 +88,7 @@ def measured_sight(sees: Sees, world_model: WorldModel) -> MeasuredSight:
         world_model: Whose features they are; gives the range of each component of proprioception.
 
     Raises:
-        ValueError: If colours are to be shown and none are decoded.
+        ValueError: If colours are to be shown and none are decoded, or a scene and none is carried.
     """
     if sees == "features":
         return lambda feat, _: feat
@@ -130,13 +130,11 @@ def _reader(kind: str, sees: Sees, world_model: WorldModel) -> ImaginedSight:
         _color_decoder(sees, world_model)  # refuses where there is none
         return world_model.read_colors
     track = _scene_track(sees, world_model)
-
     if kind == "painted":
         return world_model.rssm.painted
 
     def scene_and_places(feat: Tensor) -> Tensor:
-        carried = world_model.state_from_feat(feat).carried
-        scene, outset = present(carried.scene, "scene"), present(carried.outset, "outset")
+        _, outset, scene = all_of(world_model.state_from_feat(feat).carried)
         places = track.places(track.known(scene, outset)).flatten(start_dim=-2)
         return torch.cat((scene, places), dim=-1)
 

@@ -90,7 +90,7 @@ class ArmMotion(nn.Module):
         if len(arm) == 0:
             raise ValueError(
                 "no frame follows another: how the arm moves cannot be found; record longer episodes, or set "
-                "world_model.rssm.carries_arm to false"
+                "world_model.rssm.carries_arm, and what wants it, to false"
             )
         squares = RIDGE * len(arm) * torch.eye(TERMS, dtype=torch.float64, device=arm.device)
         changes = squares.new_zeros(TERMS, PROPRIO_DIM)

@@ -36,8 +36,10 @@ class ColorDecoder(nn.Module):
 
     @torch.no_grad()
     def silence_(self) -> None:
-        """Let the reader of features say 0 of everything, as long as it has learned nothing."""
-        cast(nn.Linear, self.from_feat[-1]).weight.zero_()
+        """Let the reader of features say 0 of everything."""
+        last = cast(nn.Linear, self.from_feat[-1])
+        last.weight.zero_()
+        last.bias.zero_()
 
     def losses(
         self,

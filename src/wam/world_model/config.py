@@ -172,16 +172,16 @@ class WorldModelConfig:
                 "is moved by a hand, at a place that the first frame shows; set all three to true, or the "
                 "first to false"
             )
-        painted = {
+        wants = {
             "rssm.prior_sees_carried": self.rssm.prior_sees_carried,
             "decoder.corrects_painted_colors": self.decoder.corrects_painted_colors,
         }
-        for name, wanted in painted.items():
-            if wanted and not self.rssm.carries_scene:
-                raise ValueError(
-                    f"world_model.{name} is true, rssm.carries_scene false: colours are painted from the "
-                    "scene; set both to true, or the first to false"
-                )
+        wanting = [name for name, wanted in wants.items() if wanted and not self.rssm.carries_scene]
+        if wanting:
+            raise ValueError(
+                f"world_model.rssm.carries_scene is false, {' and '.join(wanting)} true: colours are painted "
+                f"from the scene; set the first to true, or {' and '.join(wanting)} to false"
+            )
         return self
 
     @property

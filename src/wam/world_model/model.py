@@ -70,7 +70,7 @@ class WorldModel(nn.Module):
         known = self.color_decoder is not None or config.encoder.measures_colors
         self.colors = Colors(config.decoder.colors) if known else None
         initialise_(self, seed)
-        self._apply_init_scales()
+        self._begin_parts()
         if self.rssm.scene_track is not None:
             self.rssm.scene_track.requires_grad_(requires_grad=False)  # learned before the first step
         self.proprio_normalizer = MinMaxNormalizer(PROPRIO_DIM)
@@ -80,7 +80,7 @@ class WorldModel(nn.Module):
             self.proprio_normalizer.set_bounds_(statistics.minimum, statistics.maximum)
 
     @torch.no_grad()
-    def _apply_init_scales(self) -> None:
+    def _begin_parts(self) -> None:
         self.rssm.posterior_out.weight.mul_(self.config.rssm.posterior_init_scale)
         self.decoder.shared.weight.mul_(self.config.decoder.feat_init_scale)
         if self.color_decoder is not None and self.config.decoder.corrects_painted_colors:
@@ -114,7 +114,7 @@ class WorldModel(nn.Module):
         """The state before any frame, for ``batch`` streams."""
         return self.rssm.initial_state(batch)
 
-    def state_from_feat(self, feat: Float[Tensor, "B F"]) -> RSSMState:
+    def state_from_feat(self, feat: Float[Tensor, "*batch F"]) -> RSSMState:
         """Split stored features back into a state."""
         return self.rssm.state_from_feat(feat)
 

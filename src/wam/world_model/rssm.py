@@ -27,7 +27,7 @@ from wam.world_model.arm import ArmMotion
 from wam.world_model.config import LAYER_NORM_EPS, RSSMConfig
 from wam.world_model.scan import ScanInputs, ScanWeights, posterior_scan
 from wam.world_model.scene import SCENE_DIM, SceneTrack
-from wam.world_model.state import Carried, RSSMState, before_each, begun, present
+from wam.world_model.state import Carried, RSSMState, all_of, before_each, begun, present
 
 
 class Observed(NamedTuple):
@@ -36,7 +36,7 @@ class Observed(NamedTuple):
     Attributes:
         feat: ``(B, T, F)``.
         posterior_logits: ``(B, T, stoch_dim, stoch_classes)``, before sampling z.
-        prior_logits: Same shape, without having seen the frame.
+        prior_logits: Same shape, without having seen the frame, or of it nothing but what is carried.
         state: After the last frame.
     """
 
@@ -57,6 +57,7 @@ class RSSM(nn.Module):
     Attributes:
         arm_motion: Moves the arm on in imagination; None where it is not carried.
         scene_track: Reads the scene, and moves it on in imagination; None where it is not carried.
+        prior_carried_in: Tells the prior of what is carried; None where it sees h alone.
     """
 
     def __init__(self, config: RSSMConfig, embed_dim: int, outset_dim: int = 0) -> None:
@@ -83,11 +84,11 @@ class RSSM(nn.Module):
         self.scene_dim = SCENE_DIM if config.carries_scene else 0
         self.scene_in = nn.Linear(SCENE_DIM, hidden, bias=False) if config.carries_scene else None
         self.scene_track: SceneTrack | None = None
+        self.prior_carried_in: nn.Linear | None = None
         if config.carries_scene:
             self.scene_track = SceneTrack(config.scene_hidden, config.painter_hidden, outset_dim)
-        self.prior_carried_in: nn.Linear | None = None
-        if config.prior_sees_carried and self.scene_track is not None:
-            self.prior_carried_in = nn.Linear(self.scene_track.shown_dim, hidden, bias=False)
+            if config.prior_sees_carried:
+                self.prior_carried_in = nn.Linear(self.scene_track.told_dim, hidden, bias=False)
 
     def initial_state(self, batch: int) -> RSSMState:
         """The state before any frame.
@@ -101,8 +102,8 @@ class RSSM(nn.Module):
         scene = deter.new_zeros(batch, self.scene_dim) if self.scene_dim else None
         return RSSMState(deter, self._logits(self.initial_stoch).expand(batch, -1, -1), arm, outset, scene)
 
-    def state_from_feat(self, feat: Float[Tensor, "B F"]) -> RSSMState:
-        """Split features back into a state."""
+    def state_from_feat(self, feat: Float[Tensor, "*batch F"]) -> RSSMState:
+        """Split features back into a state, whose parts then have their leading axes."""
         ends = list(accumulate([self.config.deter, self.config.stoch, self.outset_dim, self.scene_dim]))
         deter, stoch, *carried = feat.tensor_split(ends, dim=-1)
         outset, scene, arm = (x if x.shape[-1] else None for x in carried)
@@ -119,9 +120,9 @@ class RSSM(nn.Module):
             carried: What is carried at the same frame: measured there, or moved to it.
         """
         hidden = self.prior_in(deter)
-        if self.prior_carried_in is not None and self.scene_track is not None:
-            arm, outset, scene = _all_of(carried)
-            hidden = hidden + self.prior_carried_in(self.scene_track.shown(scene, outset, arm))
+        if self.prior_carried_in is not None:
+            arm, outset, scene = all_of(carried)
+            hidden = hidden + self.prior_carried_in(self._track().told(scene, outset, arm))
         return self._logits(self.prior_out(functional.elu(self.prior_norm(hidden))))
 
     def posterior_logits(
@@ -131,16 +132,21 @@ class RSSM(nn.Module):
         hidden = self.posterior_deter_in(deter) + self.posterior_embed_in(embed)
         return self._logits(self.posterior_out(functional.elu(self.posterior_norm(hidden))))
 
+    @torch.no_grad()
     def painted(self, feat: Float[Tensor, "*batch F"]) -> Float[Tensor, "*batch O"]:
-        """Colour moments that frames of these features would show, from what is carried alone.
+        """Colour moments that frames of these features would show, from what is carried; in single precision.
 
         Raises:
             ValueError: If no scene is carried.
         """
+        with torch.autocast(feat.device.type, enabled=False):
+            arm, outset, scene = all_of(self.state_from_feat(feat.float()).carried)
+            return self._track().paint(scene, outset, arm)
+
+    def _track(self) -> SceneTrack:
         if self.scene_track is None:
-            raise ValueError("colours are painted from a carried scene; set world_model.rssm.carries_scene")
-        arm, outset, scene = _all_of(self.state_from_feat(feat).carried)
-        return self.scene_track.paint(scene, outset, arm)
+            raise ValueError("this world model carries no scene; set world_model.rssm.carries_scene to true")
+        return self.scene_track
 
     def deter_step(self, state: RSSMState, action: Float[Tensor, "B A"]) -> Float[Tensor, "B D"]:
         """The next GRU state."""
@@ -287,12 +293,6 @@ class RSSM(nn.Module):
             self.posterior_out.weight,
             self.posterior_out.bias,
         )
-
-
-def _all_of(carried: Carried) -> tuple[Tensor, Tensor, Tensor]:
-    """Arm, outset and scene of a state that carries all three."""
-    arm, outset, scene = (present(value, name) for name, value in carried._asdict().items())
-    return arm, outset, scene
 
 
 def _time_first(x: Tensor) -> Tensor:

@@ -9,16 +9,17 @@ lights, and play is recorded with it. So it may be carried beside h and z, as th
     imagined:    joints[t+1] = joints[t] + step where motion says that they move, else joints[t];
                  odds, step  = motion(scene[t], arm[t], arm[t+1], action[t], nearness)
                  lights[t+1] = flipped(lights[t], f),   f = flips(scene[t], joints[t+1])
-    shown:       colours[t]  = painter(outset, scene[t], arm[t])
+    painted:     colours[t]  = painter(outset, scene[t], arm[t])
 
 The motion is shown how near the hand is to the places where joints are moved (``contact_places``), not where
 things are: so it need not learn from misses, of which play has few, that a stroke beside a thing is in vain.
 Hands move joints, and joints switch lights: a press is ten frames of a moving button and one of a flip, so
 that the button is learned ten times as well. The painter says what colours a frame would have of which none
-is seen: decoded from h and z they wander, and with them what a policy goes for. Nothing is drawn: a light
-flips when what a press has added up to is more likely than not. The networks learn from recorded play before
-the world model's first step (``scene_training``), and stand still from then on. Not part of the published
-models.
+is seen: the prior may be told of them, so that z does not wander off from what is carried
+(``rssm.prior_sees_carried``), and the decoder of colours may begin with them
+(``decoder.corrects_painted_colors``). Nothing is drawn: a light flips when what a press has added up to is
+more likely than not. The networks learn from recorded play before the world model's first step
+(``scene_training``), and stand still from then on. Not part of the published models.
 """
 
 from collections.abc import Sequence
@@ -67,6 +68,7 @@ class SceneTrack(nn.Module):
         moments: M, colour moments of both cameras.
 
     Attributes:
+        moments: The same.
         lowest: ``(J,)``, lowest value of each joint that was recorded; nothing is imagined beyond it.
         highest: ``(J,)``, highest.
     """
@@ -181,7 +183,8 @@ class SceneTrack(nn.Module):
         painted: Tensor = self.painter(torch.cat(shown, dim=-1))
         return painted
 
-    def shown(
+    @torch.no_grad()
+    def told(
         self, scene: Float[Tensor, "*B Q"], outset: Float[Tensor, "*B M"], arm: Float[Tensor, "*B P"]
     ) -> Float[Tensor, "*B V"]:
         """What can be told of a frame of which scene and arm are known: its colours, and these themselves.
@@ -192,13 +195,13 @@ class SceneTrack(nn.Module):
             arm: Normalised proprioception.
 
         Returns:
-            V = ``shown_dim`` numbers around 1.
+            V = ``told_dim`` numbers around 1, without gradient.
         """
         return torch.cat((self.paint(scene, outset, arm), scene * 2 - 1, arm * 2 - 1), dim=-1)
 
     @property
-    def shown_dim(self) -> int:
-        """V, numbers of :meth:`shown`."""
+    def told_dim(self) -> int:
+        """V, numbers of :meth:`told`."""
         return self.moments + SCENE_DIM + PROPRIO_DIM
 
     def known(self, scene: Float[Tensor, "*B Q"], outset: Float[Tensor, "*B M"]) -> Float[Tensor, "*B I"]:

@@ -114,7 +114,7 @@ class SceneObjective(Stateless):
         if len(before) == 0:
             raise ValueError(
                 "no frame follows another: how scenes change cannot be learned; record longer episodes, or "
-                "set world_model.rssm.carries_scene to false"
+                "set world_model.rssm.carries_scene, and what wants it, to false"
             )
         self._track, self._frames, self._page, self._seed = track, frames, page, seed
         self._order = ShuffledPasses(before, page.batch, seed, "scene order")

@@ -111,6 +111,12 @@ def present(carried: Tensor | None, name: str) -> Tensor:
     return carried
 
 
+def all_of(carried: Carried) -> tuple[Tensor, Tensor, Tensor]:
+    """Arm, outset and scene of a state that carries all three; see :func:`present`."""
+    arm, outset, scene = (present(value, name) for name, value in carried._asdict().items())
+    return arm, outset, scene
+
+
 def begun(own: Tensor, before: Tensor | None) -> Tensor:
     """The outset after a frame with colours ``own``: that before it, or its own where there is none yet.
 
@@ -121,7 +127,14 @@ def begun(own: Tensor, before: Tensor | None) -> Tensor:
 
 
 def before_each(first: Tensor | None, each: Tensor | None, keep: Tensor, name: str) -> Tensor | None:
-    """What was carried before each frame ``(B, T, ...)``, from what was before the first and after each."""
+    """What was carried before each frame ``(B, T, ...)``.
+
+    Args:
+        first: Before the first frame, ``(B, ...)``.
+        each: After each, ``(B, T, ...)``; None where it is not carried.
+        keep: 0 where the state is dropped before the frame, else 1, ``(B, T)``.
+        name: Of what is carried.
+    """
     if each is None:
         return None
     return torch.cat([present(first, name)[:, None], each[:, :-1]], dim=1) * keep[..., None]
