@@ -189,13 +189,7 @@ class SceneTrack(nn.Module):
     ) -> Float[Tensor, "*B V"]:
         """What can be told of a frame of which scene and arm are known: its colours, and these themselves.
 
-        Args:
-            scene: As it is.
-            outset: Colour moments of the first frame since the state was dropped.
-            arm: Normalised proprioception.
-
-        Returns:
-            V = ``told_dim`` numbers around 1, without gradient.
+        Takes what :meth:`paint` takes; gives V = ``told_dim`` numbers around 1, without gradient.
         """
         return torch.cat((self.paint(scene, outset, arm), scene * 2 - 1, arm * 2 - 1), dim=-1)
 
