@@ -4,6 +4,7 @@ import torch
 from toy_world import tiny_config, tiny_training, toy_episodes
 
 from wam.episodes.sampler import gather_batch
+from wam.training.device import has_bf16
 from wam.world_model.frames import HostFrames, ResidentFrames, make_frames
 from wam.world_model.model import WorldModel
 from wam.world_model.train import WorldModelObjective
@@ -28,7 +29,7 @@ def test_a_cpu_keeps_no_second_copy():
 
 def test_bf16_gives_nearly_the_loss_of_fp32_and_gradients_in_fp32():
     losses = {}
-    for precision in ("fp32", "bf16"):
+    for precision in ("fp32", "bf16", "auto"):
         model = WorldModel(tiny_config(), seed=1)
         objective = WorldModelObjective(model, toy_episodes(), tiny_training(precision=precision), seed=0)
         loss = objective.loss(0).loss
@@ -37,5 +38,6 @@ def test_bf16_gives_nearly_the_loss_of_fp32_and_gradients_in_fp32():
         assert model.encoder.image_static.layers[0].weight.grad.isfinite().all()
         assert model.rssm.cell.weight_hh.grad.dtype == torch.float32
         assert objective.state_dict()["deter"].dtype == torch.float32
+    assert losses["auto"] == losses["bf16" if has_bf16(CPU) else "fp32"]
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.02)
     assert losses["bf16"] != losses["fp32"]

@@ -78,6 +78,26 @@ def test_gradients_equal_those_of_the_plain_loop(model, frames):
             torch.testing.assert_close(got, want, atol=2e-5, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
 
 
+def test_under_autocast_products_alone_are_rounded(model, frames):
+    *seen, noise = frames
+    decided = 100 * noise  # draws decide which classes are sampled, whatever is rounded
+    learned = {name: value for name, value in model.rssm.named_parameters() if value.requires_grad}
+    exact = model.rssm.observe(*seen, decided)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = model.rssm.observe(*seen, decided)
+    assert all(x.dtype == torch.float32 for x in (*rounded[:3], *rounded.state.tensors.values()))
+    assert not torch.equal(rounded.state.deter, exact.state.deter)
+    assert not torch.equal(rounded.state.deter, rounded.state.deter.bfloat16().float())
+    assert torch.equal(rounded.state.stoch, exact.state.stoch)
+    for got, want in zip(rounded[:3], exact[:3], strict=True):
+        assert (got - want).norm() / want.norm() < 0.01
+    pairs = zip(*(gradients(each, list(learned.values())) for each in (rounded, exact)), strict=True)
+    for name, (got, want) in zip(learned, pairs, strict=True):
+        if want is not None and want.norm() > 0:
+            assert got.dtype == torch.float32
+            assert (got - want).norm() / want.norm() < 0.03, name
+
+
 def test_nothing_before_an_episode_start_changes_what_comes_after(model, frames):
     embed, prev_action, _, state, noise = frames
     is_first = torch.zeros(3, 6, dtype=torch.bool)

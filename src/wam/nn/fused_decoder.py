@@ -1,10 +1,10 @@
 """Decoding to an image and comparing it with the recorded one, forward and backward at once, for CPUs.
 
 The loss is a plain sum over frames, so its gradients are known as soon as a frame is decoded. Frames are
-therefore taken a few at a time from the features to the gradients while everything is in the cache, and no
-activation outlives its chunk; of gradients those of the first layer's output do, whose product with the
-features is the largest and is made once. The layers are those of ``ConvDecoder``, which this must equal, in
-forms that the CPU's matrix products are quick at; tensors have channels last, ``(n, h, w, c)``:
+therefore taken a few at a time from the first layer's output to its gradient while everything is in the
+cache, and no other activation outlives its chunk. The first layer has the largest weight, and its products
+with all frames are made once. The layers are those of ``ConvDecoder``, which this must equal, in forms that
+the CPU's matrix products are quick at; tensors have channels last, ``(n, h, w, c)``:
 
 - a transposed convolution of few pixels and many channels is one product and a sum of shifted pieces;
 - one with an even kernel and stride 2 is a plain convolution of half the kernel to four times the channels,
@@ -70,23 +70,25 @@ class _DecodedError(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, cells: Tensor, precision: torch.dtype, *weights: Tensor) -> Tensor:
         stack, shown = _Stack(tuple(weight.to(precision) for weight in weights)), x.to(precision)
         total = x.new_zeros((), dtype=torch.float32)
-        d_x = torch.empty_like(x) if any(ctx.needs_input_grad) else None
+        wanted = any(ctx.needs_input_grad)
+        points = stack.points(shown)
         for start in range(0, len(x), CHUNK):
             rows = slice(start, start + CHUNK)
-            difference = stack.decode(shown[rows]).float().sub_(cells[rows].float().div_(127.5).sub_(1.0))
+            difference = stack.decode(points[rows]).float().sub_(cells[rows].float().div_(127.5).sub_(1.0))
             flat = difference.view(-1)
             total += 0.5 * flat.dot(flat)
-            if d_x is not None:
-                d_x[rows] = stack.backward(difference.to(precision))
-        if d_x is not None:
-            ctx.save_for_backward(d_x, *stack.gradients())
+            if wanted:  # the gradient takes the place of what it is of
+                points[rows] = stack.backward(difference.to(precision))
+        if wanted:
+            ctx.save_for_backward(*stack.gradients(shown, points))
+            ctx.input_dtype = x.dtype
         return total
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         d_x, *d_weights = (saved * grad.to(saved.dtype) for saved in ctx.saved_tensors)
-        return d_x, None, None, *d_weights
+        return d_x.to(ctx.input_dtype), None, None, *d_weights
 
 
 class _Stack:
@@ -102,46 +104,36 @@ class _Stack:
         self.spread_bias = spread_bias
         self.double, self.double_bias = to_cell_weight(double), double_bias.repeat(4)
         self.last, self.last_bias = to_cell_weight(last), last_bias.repeat(4)
-        kept = (
-            self.point,
-            point_bias,
-            self.spread,
-            spread_bias,
-            self.double,
-            double_bias,
-            self.last,
-            last_bias,
-        )
+        kept = (self.spread, spread_bias, self.double, double_bias, self.last, last_bias)
         self.sums = [torch.zeros_like(weight, dtype=torch.float32) for weight in kept]
         self.kept: tuple[Tensor, ...] = ()
-        self.points: list[tuple[Tensor, Tensor]] = []
 
-    def decode(self, x: Tensor) -> Tensor:
+    def points(self, x: Tensor) -> Tensor:
+        """Output of the first layer, each frame's pixels side by side, ``(N, h w c)``."""
+        return elu_(torch.addmm(self.point_bias, x, self.point))
+
+    def decode(self, points: Tensor) -> Tensor:
         """Images in cell form, ``(n, 32, 32, 12)``."""
         _, channels, height, width = self.shapes[0]
-        a = elu_(torch.addmm(self.point_bias, x, self.point)).view(len(x), height, width, channels)
+        a = points.view(len(points), height, width, channels)
         pieces = a.view(-1, channels) @ self.spread
         b = elu_(add_shifted(pieces.view(*a.shape[:3], *self.shapes[1][2:], -1)).add_(self.spread_bias))
         c = elu_(convolve_padded(b, self.double, self.double_bias))
         d = from_cells(c)
-        self.kept = (x, a, b, c, d)
+        self.kept = (a, b, c, d)
         return convolve_padded(d, self.last, self.last_bias)
 
     def backward(self, grad: Tensor) -> Tensor:
-        """Gradient of ``x``, from that of the images; those of the weights are added up."""
-        x, a, b, c, d = self.kept
-        d_d = self._convolution(6, grad, d, self.last)
+        """Gradient of the first ELU's input, from that of the images; adds up those of later weights."""
+        a, b, c, d = self.kept
+        d_d = self._convolution(4, grad, d, self.last)
         d_c = elu_backward(to_cells(d_d), c)
-        d_b = elu_backward(self._convolution(4, d_c, b, self.double), b)
+        d_b = elu_backward(self._convolution(2, d_c, b, self.double), b)
         pieces = patches(d_b, self.shapes[1][-1])
         flat = a.view(len(pieces), -1)
-        add_product(self.sums[2], flat.t(), pieces)
-        self.sums[3].add_(column_sums(d_b))
-        d_a = elu_backward((pieces @ self.spread.t()).view(a.shape), a)
-        flat = d_a.view(len(x), -1)
-        self.points.append((x, flat))
-        self.sums[1].add_(column_sums(d_a))
-        return flat @ self.point.t()
+        add_product(self.sums[0], flat.t(), pieces)
+        self.sums[1].add_(column_sums(d_b))
+        return elu_backward((pieces @ self.spread.t()).view(a.shape), a).view(len(a), -1)
 
     def _convolution(self, place: int, grad: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         """Gradient of the input of a convolution in cell form; adds up those of its weight and bias."""
@@ -150,18 +142,21 @@ class _Stack:
         self.sums[place + 1].add_(column_sums(grad).view(4, -1).sum(dim=0))
         return d_x
 
-    def gradients(self) -> list[Tensor]:
-        """Of the weights and biases, in the shapes of the layers."""
-        inputs, outputs = (torch.cat(each) for each in zip(*self.points, strict=True))
-        add_product(self.sums[0], inputs.t(), outputs)  # the largest of all: once, not once a chunk
-        d_point, d_point_bias, d_spread, d_spread_bias, d_double, d_double_bias, d_last, d_last_bias = (
-            self.sums
-        )
+    def gradients(self, x: Tensor, d_points: Tensor) -> list[Tensor]:
+        """Of the input, then of the weights and biases in the shapes of the layers.
+
+        Args:
+            x: The input of all frames.
+            d_points: What ``backward`` gave for them.
+        """
+        d_spread, d_spread_bias, d_double, d_double_bias, d_last, d_last_bias = self.sums
+        d_point = (x.t() @ d_points).float()
+        d_point_bias = column_sums(d_points).float().view(-1, self.shapes[0][1]).sum(dim=0)
         products = [
             d.view(len(d), *shape[2:], -1).permute(0, 3, 1, 2)
             for d, shape in zip((d_point, d_spread), self.shapes[:2], strict=True)
         ]
         return [
-            *(products[0], d_point_bias, products[1], d_spread_bias),
+            *(d_points @ self.point.t(), products[0], d_point_bias, products[1], d_spread_bias),
             *(from_cell_weight(d_double), d_double_bias, from_cell_weight(d_last), d_last_bias),
         ]

@@ -25,7 +25,7 @@ from typing import Final
 import torch
 
 from wam.parallel.stop import StoppedError, allow_work, request_stop
-from wam.training.device import Device, resolve_device
+from wam.training.device import Device, resolve_device, resolve_precision
 from wam.training.pieces import rounded, write_pieces
 from wam.training.resume import load_state
 from wam.world_model.remote import EPISODES_FILE, RemotePage, read_json, read_pages
@@ -66,8 +66,10 @@ def train_page(
     if _is_there(out, name, page):
         return False
     began = time.monotonic()
-    model, result = train_world_model_on(page.task(episodes, parts, work_dir), devices, device)
-    checkpoint = model.to_checkpoint()
+    task = page.task(episodes, parts, work_dir)
+    model, result = train_world_model_on(task, devices, device)
+    precision = resolve_precision(task.training.precision, model.device)
+    checkpoint = model.to_checkpoint(precision=precision)
     out.mkdir(parents=True, exist_ok=True)
     pieces = write_pieces(out, name, rounded(checkpoint.weights), piece_bytes)
     machine = {

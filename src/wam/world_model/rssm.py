@@ -23,11 +23,12 @@ from torch.nn import functional
 
 from wam.contracts import ACTION_DIM, PROPRIO_DIM
 from wam.nn.distributions import sample_one_hot
+from wam.nn.products import product_dtype
 from wam.world_model.arm import ArmMotion
 from wam.world_model.config import LAYER_NORM_EPS, RSSMConfig
 from wam.world_model.scan import ScanInputs, ScanWeights, posterior_scan
 from wam.world_model.scene import SCENE_DIM, SceneTrack
-from wam.world_model.state import Carried, RSSMState, all_of, before_each, begun, present
+from wam.world_model.state import Carried, RSSMState, all_of, before_each, begun, begun_each, present
 
 
 class Observed(NamedTuple):
@@ -150,8 +151,7 @@ class RSSM(nn.Module):
 
     def deter_step(self, state: RSSMState, action: Float[Tensor, "B A"]) -> Float[Tensor, "B D"]:
         """The next GRU state."""
-        x = self.stoch_in(state.stoch.flatten(start_dim=1))
-        x = x + self.action_part(action, state.carried)
+        x = self.stoch_in(state.stoch.flatten(start_dim=1)) + self.action_part(action, state.carried)
         deter: Tensor = self.cell(functional.elu(self.input_norm(x)), state.deter)
         return deter
 
@@ -224,31 +224,45 @@ class RSSM(nn.Module):
             state: Before the first frame.
             noise: Gumbel noise for the posterior samples.
 
-        It computes in the precision of its weights, under autocast as well: states must not drift.
+        Under autocast products are made in its precision, all else in that of weights: states must not drift.
         """
+        embed = embed.to(self.stoch_in.weight.dtype)
+        products = product_dtype(self.stoch_in.weight)
         with torch.autocast(embed.device.type, enabled=False):
-            return self._observe(embed.to(self.stoch_in.weight.dtype), prev_action, is_first, state, noise)
+            return self._observe(embed, prev_action, is_first, state, noise, products=products)
 
     def _observe(
-        self, embed: Tensor, prev_action: Tensor, is_first: Tensor, state: RSSMState, noise: Tensor
+        self,
+        embed: Tensor,
+        prev_action: Tensor,
+        is_first: Tensor,
+        state: RSSMState,
+        noise: Tensor,
+        *,
+        products: torch.dtype,
     ) -> Observed:
         keep = (~is_first).to(embed.dtype)
-        outset = self._outsets(embed, keep, state.outset)
+        outset = begun_each(self._colors(embed), keep, state.outset) if self.outset_dim else None
         carried = Carried(self._measured(embed), outset, self._read(embed, outset))
         each = zip(state.carried, carried, Carried._fields, strict=True)
         before = Carried(*(before_each(first, after, keep, name) for first, after, name in each))
+        low = torch.autocast(embed.device.type, products, enabled=products != embed.dtype)
+        with low:
+            embed_part = self.posterior_embed_in(embed)
         inputs = ScanInputs(
             action_part=_time_first(self.action_part(prev_action, before) + self.stoch_in.bias),
-            embed_part=_time_first(self.posterior_embed_in(embed) + self.posterior_deter_in.bias),
+            embed_part=_time_first(embed_part + self.posterior_deter_in.bias),
             deter=state.deter,
             stoch=state.stoch.flatten(start_dim=1),
             keep=_time_first(keep),
             noise=noise.transpose(0, 1),
         )
-        deter, stoch, logits = (x.transpose(0, 1) for x in posterior_scan(inputs, self._scan_weights()))
+        scanned = posterior_scan(inputs, self._scan_weights(), products)
+        deter, stoch, logits = (x.transpose(0, 1) for x in scanned)
         every = RSSMState(deter, self._logits(stoch), *carried)
-        last = every.map(lambda x: x[:, -1])
-        return Observed(every.feat, self._logits(logits), self.prior_logits(deter, carried), last)
+        with low:
+            prior = self.prior_logits(deter, carried).to(deter.dtype)
+        return Observed(every.feat, self._logits(logits), prior, every.map(lambda x: x[:, -1]))
 
     def _measured(self, embed: Tensor) -> Tensor | None:
         """The arm at frames with these embeddings, of which it is the end; None where it is not carried."""
@@ -262,21 +276,8 @@ class RSSM(nn.Module):
         """The scene of frames with these embeddings; None where it is not carried."""
         if self.scene_track is None:
             return None
-        return self.scene_track.read(
-            self._colors(embed), present(outset, "outset"), embed[..., -PROPRIO_DIM:]
-        )
-
-    def _outsets(
-        self, embed: Float[Tensor, "B T E"], keep: Float[Tensor, "B T"], before: Tensor | None
-    ) -> Tensor | None:
-        """The outset after each frame, ``(B, T, O)``; None where it is not carried."""
-        if not self.outset_dim:
-            return None
-        found = [present(before, "outset")]
-        # cut out once: a cut for each frame would have a gradient as large as all embeddings each
-        for own, kept in zip(self._colors(embed).unbind(1), keep.unbind(1), strict=True):
-            found.append(begun(own, found[-1] * kept[:, None]))
-        return torch.stack(found[1:], dim=1)
+        begun_with = present(outset, "outset")
+        return self.scene_track.read(self._colors(embed), begun_with, embed[..., -PROPRIO_DIM:])
 
     def _scan_weights(self) -> ScanWeights:
         return ScanWeights(

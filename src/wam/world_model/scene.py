@@ -189,9 +189,11 @@ class SceneTrack(nn.Module):
     ) -> Float[Tensor, "*B V"]:
         """What can be told of a frame of which scene and arm are known: its colours, and these themselves.
 
-        Takes what :meth:`paint` takes; gives V = ``told_dim`` numbers around 1, without gradient.
+        Takes what :meth:`paint` takes; gives V = ``told_dim`` numbers around 1, without gradient, painted in
+        the precision of the weights under autocast as well.
         """
-        return torch.cat((self.paint(scene, outset, arm), scene * 2 - 1, arm * 2 - 1), dim=-1)
+        with torch.autocast(scene.device.type, enabled=False):
+            return torch.cat((self.paint(scene, outset, arm), scene * 2 - 1, arm * 2 - 1), dim=-1)
 
     @property
     def told_dim(self) -> int:

@@ -126,6 +126,21 @@ def begun(own: Tensor, before: Tensor | None) -> Tensor:
     return torch.where((before == 0).all(dim=-1, keepdim=True), own, before)
 
 
+def begun_each(own: Tensor, keep: Tensor, before: Tensor | None) -> Tensor:
+    """The outset after each frame, ``(B, T, O)``.
+
+    Args:
+        own: Colours of the frames, ``(B, T, O)``.
+        keep: 0 where the state is dropped before the frame, else 1, ``(B, T)``.
+        before: The outset before the first frame, ``(B, O)``.
+    """
+    found = [present(before, "outset")]
+    # cut up once: a cut for each frame would have a gradient as large as all of them each
+    for colors, kept in zip(own.unbind(1), keep.unbind(1), strict=True):
+        found.append(begun(colors, found[-1] * kept[:, None]))
+    return torch.stack(found[1:], dim=1)
+
+
 def before_each(first: Tensor | None, each: Tensor | None, keep: Tensor, name: str) -> Tensor | None:
     """What was carried before each frame ``(B, T, ...)``.
 

@@ -13,6 +13,7 @@ from wam.episodes.loaded import Episodes
 from wam.episodes.published_streams import PublishedStreams, Streams
 from wam.episodes.sampler import StreamSampler
 from wam.seeding import torch_generator
+from wam.training.device import resolve_precision
 from wam.world_model.color_targets import ColorTargets
 from wam.world_model.frames import make_frames
 from wam.world_model.model import WorldModel
@@ -53,6 +54,7 @@ class WorldModelObjective:
         self._model = model
         self._frames = make_frames(episodes, model.device)
         self._config = config
+        self._precision = resolve_precision(config.precision, model.device)
         self._seed = seed
         self._sampler = make_sampler(episodes, config, seed)
         self._state = zero_state(model, config.batch)
@@ -82,7 +84,7 @@ class WorldModelObjective:
         """Loss of the windows in ``rows``, those of a part of the step's batch or of all of it."""
         device = self._model.device
         batch = self._batch(rows)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self._config.precision == "bf16"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._precision == "bf16"):
             return self._model_loss(
                 batch,
                 state.masked(torch.from_numpy(~starts_new).to(device)),

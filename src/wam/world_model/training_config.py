@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from wam.contracts import config
 from wam.training.config import OptimizerConfig
+from wam.training.device import Precision
 from wam.world_model.config import Positive, WorldModelConfig
 
 
@@ -61,9 +62,9 @@ class WorldModelTrainingConfig:
         decode_fraction: Share of the B x T frames that are decoded for the image loss, drawn at random
             for each step; the loss is their mean, so it is unbiased. 1 is the published form, a third
             gives several times as many steps per second (docs/published.md, first trial).
-        precision: ``fp32``, or ``bf16`` for convolutions, linear layers outside the time loop and their
-            gradients; weights, the recurrent part and the losses stay in fp32. For GPUs, and for CPUs with
-            instructions for it (avx512_bf16); others are many times slower with it.
+        precision: ``fp32``, or ``bf16`` for convolutions, products with matrices and their gradients;
+            weights, recurrent states, norms and losses stay in fp32. ``auto`` is bf16 on GPUs and CPUs with
+            instructions for it, and fp32 elsewhere: others are many times slower with bf16.
         reset_probability: Chance per frame that the state is dropped although the episode goes on;
             published 0.01, not needed when streams reset at true starts.
         streams: How the data is read. ``episodes`` tiles each episode, so that states are dropped exactly
@@ -86,7 +87,7 @@ class WorldModelTrainingConfig:
     batch: int = Positive
     sequence_steps: int = Field(gt=1)
     decode_fraction: float = Field(default=1.0, gt=0, le=1)
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     reset_probability: float = Field(default=0.0, ge=0, lt=1)
     streams: Literal["episodes", "published"] = "episodes"
     replace_every: int | None = Field(default=None, gt=0)

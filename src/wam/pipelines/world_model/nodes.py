@@ -13,7 +13,7 @@ from wam.evaluation.video import clip_bytes, strip_bytes
 from wam.pipelines.history import Metrics, curves
 from wam.pipelines.pages import ComputeConfig, OpenLoopConfig, WorldModelRow
 from wam.training.checkpoint import Checkpoint
-from wam.training.device import resolve_device
+from wam.training.device import resolve_device, resolve_precision
 from wam.world_model.config import WorldModelConfig
 from wam.world_model.model import WorldModel
 from wam.world_model.remote import RemotePage, bring_back
@@ -60,7 +60,8 @@ def train_world_model(
         work_dir=work_dir,
     )
     model, result = train_world_model_on(task, compute.devices, compute.device)
-    return model.to_checkpoint(), curves(result.history)
+    precision = resolve_precision(training.precision, model.device)
+    return model.to_checkpoint(precision=precision), curves(result.history)
 
 
 def measure_open_loop(
