@@ -77,7 +77,7 @@ def test_every_row_of_the_ablation_makes_typed_pages(environment: str) -> None:
     )
     assert set(found[PAGES]) == {cell.name for cell in cells_of_table(table)}
     for name, own in cells.items():
-        assert isinstance(cell_world_model({**raw, **own}), WorldModelConfig), name
+        assert isinstance(cell_world_model({**raw, **own})[0], WorldModelConfig), name
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

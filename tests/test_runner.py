@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from kedro.framework.session.session import _create_hook_manager
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
+import wam.runner
 from wam.parallel.map import available_workers
 from wam.parallel.progress import progress
 from wam.parallel.stop import StoppedError, check_stop
@@ -81,6 +83,27 @@ def test_every_node_gets_its_share_of_the_cores() -> None:
     outputs = run([node(threads, "x", "a"), node(threads, "x", "b")])
     assert set(outputs.values()) == {max(1, available_workers() // 2)}
     assert torch.get_num_threads() == before
+
+
+def test_threads_that_start_side_by_side_have_a_companion_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    class SlowList(list[object]):
+        def append(self, item: object) -> None:
+            super().append(item)
+            time.sleep(0.05)
+
+    served: list[tuple[int, object]] = []
+    monkeypatch.setattr(wam.runner, "Companion", lambda row: mock.Mock(row=row))
+    monkeypatch.setattr(
+        wam.runner, "accompany", lambda companion: served.append((threading.get_ident(), companion))
+    )
+    executor = wam.runner._NodeExecutor(2, 1, lambda _: 0, companions=True)
+    executor._companions = SlowList()  # type: ignore[assignment]
+    both = threading.Barrier(2)
+    with executor:
+        for _ in range(2):
+            executor.submit(mock.Mock(side_effect=lambda: both.wait(timeout=10)))
+    assert len({thread for thread, _ in served}) == 2
+    assert sorted(companion.row for _, companion in served) == [0, 1]
 
 
 def test_a_failure_ends_its_neighbour_and_starts_nothing_more() -> None:

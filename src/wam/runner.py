@@ -111,8 +111,10 @@ class _NodeExecutor(ThreadPoolExecutor):
     def _prepare_thread(self, torch_threads: int, companions: bool) -> None:
         torch.set_num_threads(torch_threads)  # torch keeps their number for each thread apart
         if companions:
-            self._companions.append(Companion(row=len(self._companions)))
-            accompany(self._companions[-1])
+            with self._guard:  # threads start side by side, and a companion serves one of them
+                companion = Companion(row=len(self._companions))
+                self._companions.append(companion)
+            accompany(companion)
 
     def submit(self, task: Task, /) -> "Future[Any]":  # type: ignore[override]
         future: Future[Any] = Future()

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from wam.contracts import config_from_dict
 from wam.hooks.ablation import AblationHooks, WrongTableError
-from wam.pipelines.ablation.nodes import compare_rows, hours_of_rows, render_ablation
+from wam.pipelines.ablation.nodes import compare_rows, draw_rates, hours_of_rows, render_ablation
 from wam.pipelines.ablation.pipeline import TAG, create_pipeline
 from wam.pipelines.ablation.table import AblationTable, cell_pages, cells_of_table
 from wam.pipelines.grid import Variant
@@ -202,7 +202,11 @@ def test_results_become_tables_and_a_page() -> None:
     assert verdict["finding"] == "higher"
     assert verdict["difference"] > 0.5
     assert sorted(quality["value"].unique()) == [7.0, 20.0]
-    page, markdown = render_ablation(table, LINEAGE, *tables)
+    drawn = draw_rates(table, rates)
+    assert set(drawn) == {"verdict.svg"}
+    assert b"WAM cloning" in drawn["verdict.svg"]
+    page, markdown = render_ablation(table, LINEAGE, *tables, drawn)
+    assert drawn["verdict.svg"].decode() in page
     assert "Is it so?" in page
     assert "Without results: late." in page
     assert 'src="http' not in page

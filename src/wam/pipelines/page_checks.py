@@ -97,8 +97,8 @@ def _check_refinement(policy: DiffusionConfig, ppo: PPOConfig) -> None:
         )
 
 
-def cell_world_model(pages: Mapping[str, Any]) -> WorldModelConfig:
-    """The world model of an ablation's cell as it will be trained.
+def cell_world_model(pages: Mapping[str, Any]) -> tuple[WorldModelConfig, WorldModelTrainingConfig]:
+    """The world model of an ablation's cell, and its training, as they will be.
 
     Args:
         pages: Plain values of all pages that the cell reads, its row of the table of world models as ``row``.
@@ -108,7 +108,7 @@ def cell_world_model(pages: Mapping[str, Any]) -> WorldModelConfig:
     """
     model = config_from_dict(WorldModelConfig, pages["world_model"])
     training = config_from_dict(WorldModelTrainingConfig, pages["world_model_training"])
-    return config_from_dict(WorldModelRow, pages["row"]).applied(model, training)[0]
+    return config_from_dict(WorldModelRow, pages["row"]).applied(model, training)
 
 
 def check_cell(name: str, pages: Mapping[str, Any], *, refined: bool) -> None:
@@ -127,7 +127,10 @@ def check_cell(name: str, pages: Mapping[str, Any], *, refined: bool) -> None:
     policy = config_from_dict(DiffusionConfig, pages["policy"])
     if refined:
         _check_refinement(policy, config_from_dict(PPOConfig, pages["ppo"]))
-    _check_sight(policy, {name: cell_world_model(pages)}, imagined=refined)
+    model, training = cell_world_model(pages)
+    check_scene(model, training)
+    _check_compute(config_from_dict(ComputeConfig, pages["compute"]), [training])
+    _check_sight(policy, {name: model}, imagined=refined)
 
 
 def check_pages(pages: Mapping[str, Any]) -> None:

@@ -71,6 +71,7 @@ class Ablation:
         differences: Of ``ablation_tables.compare``.
         quality: Figures of world models: columns row, seed, name, value.
         hours: By row.
+        figures: Success of a question's rows as SVG, by its name; where any has results.
         ancestry: Artefact, version and digest of what the page was made from.
     """
 
@@ -82,6 +83,7 @@ class Ablation:
     differences: pd.DataFrame
     quality: pd.DataFrame
     hours: Mapping[str, float]
+    figures: Mapping[str, str]
     ancestry: pd.DataFrame
 
 
@@ -209,6 +211,8 @@ def _question(ablation: Ablation, asked: Asked) -> Section:
     parts = [cards(_headline(_means(ablation.differences, asked.name), asked.baseline))] if len(mine) else []
     parts += [plain_html(table)] if len(table) else []
     parts += [note(f"Not run yet: {', '.join(waiting)}.")] if waiting else []
+    if asked.name in ablation.figures:
+        parts += [figure(ablation.figures[asked.name], "Success from the same starts, with its interval.")]
     if len(mine):
         caption = f"Success minus that of {asked.baseline}, in points; hollow marks rest on one seed."
         parts += [

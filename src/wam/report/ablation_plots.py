@@ -1,9 +1,29 @@
-"""Differences of an ablation as a plot."""
+"""An ablation as plots: success of its rows, and differences between them."""
+
+from collections.abc import Sequence
+from itertools import cycle
+from typing import Final
 
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from wam.report.plots import MARKERS, new_figure, page_style, to_svg
+from wam.report.labels import COLORS
+from wam.report.plots import MARKERS, new_figure, page_style, plot_success, to_svg
+
+OTHERS: Final = ("#0f766e", "#a21caf", "#65a30d", "#be123c", "#0e7490", "#854d0e")
+"""Colours of rows that are no world model of the papers, in turn."""
+
+
+def plot_rates(rates: pd.DataFrame, rows: Sequence[str]) -> str:
+    """Success of a question's rows by task and on the mean, with intervals over seeds, then starts.
+
+    Args:
+        rates: Of ``ablation_tables.rates``.
+        rows: Of the question, in order.
+    """
+    shown = rates[rates["row"].isin(rows)]
+    others = dict(zip([row for row in rows if row not in COLORS], cycle(OTHERS), strict=False))
+    return plot_success(shown.assign(policy=shown["row"] + "." + shown["policy"]), others)
 
 
 def plot_differences(means: pd.DataFrame) -> str:

@@ -3,7 +3,7 @@
 import contextlib
 import io
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -58,12 +58,14 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def plot_success(success: pd.DataFrame) -> str:
+def plot_success(success: pd.DataFrame, colors: Mapping[str, str] | None = None) -> str:
     """Success rate with its interval, one group a task, one mark a policy.
 
     Args:
         success: Table of ``evaluation.success.success_table``.
+        colors: By condition, where not the usual ones.
     """
+    colors = colors or {}
     tasks = tasks_of(success)
     policies = ordered_policies(list(success["policy"].unique()))
     with page_style():
@@ -73,6 +75,7 @@ def plot_success(success: pd.DataFrame) -> str:
         for number, key in enumerate(policies):
             rows = success[success["policy"] == key].set_index("task").reindex(tasks)
             name = PolicyName.parse(key)
+            color = colors.get(name.condition, color_of(name.condition))
             x = [index + (number - (len(policies) - 1) / 2) * spread for index in range(len(tasks))]
             errors = [100 * (rows["rate"] - rows["low"]), 100 * (rows["high"] - rows["rate"])]
             axes.errorbar(
@@ -80,10 +83,10 @@ def plot_success(success: pd.DataFrame) -> str:
                 100 * rows["rate"],
                 yerr=[error.clip(lower=0) for error in errors],
                 fmt=MARKERS.get(name.stage, "D"),
-                color=color_of(name.condition),
+                color=color,
                 markersize=4,
                 elinewidth=1,
-                markerfacecolor="white" if name.stage == "finetuned" else color_of(name.condition),
+                markerfacecolor="white" if name.stage == "finetuned" else color,
                 label=name.title,
             )
         axes.set_xticks(range(len(tasks)), [task_title(task).replace(" ", "\n", 1) for task in tasks])

@@ -59,6 +59,7 @@ class ColorTargets:
     def __init__(self, colors: Colors, frames: int) -> None:
         moments = colors.moments
         self._colors = colors
+        self._device = colors.image_static.nearest.device
         self._known = np.zeros(frames, np.bool_)
         self._target = torch.empty(frames, moments)
         self._counts = torch.empty(frames, moments, dtype=torch.bool)
@@ -76,8 +77,8 @@ class ColorTargets:
         places = rows.ravel()
         missing = np.flatnonzero(~self._known[places])
         if len(missing):
-            frames = (batch[key].flatten(end_dim=1)[missing] for key in (IMAGE_STATIC, IMAGE_GRIPPER))
-            target, weight = self._colors(*frames)
+            images = (batch[key].flatten(end_dim=1)[missing] for key in (IMAGE_STATIC, IMAGE_GRIPPER))
+            target, weight = (x.cpu() for x in self._colors(*(image.to(self._device) for image in images)))
             found = torch.from_numpy(places[missing])
             self._target[found], self._counts[found] = target, weight > 0
             self._known[places[missing]] = True

@@ -4,9 +4,10 @@ The published loss asks of the prior one step from a state that has just seen a 
 dozens, each from the last imagined one::
 
     posterior:  q[0]        q[1]        q[2]        q[3]
-                 |           ^           ^           ^       KL(q[t] || p[t]) trains p alone
+                 |           ^           ^           ^       KL(q[t] || p[t]), q[1] and on as targets
     prior:      z[0] -a[0]-> p[1] -a[1]-> p[2] -a[2]-> p[3]
 
+The prior is trained, and with it the state that the chain begins with; later posteriors are not.
 After Hafner et al. 2019 (PlaNet, section 4), with one chain from the first frame of each window. Not part of
 the published models.
 """

@@ -29,7 +29,7 @@ from wam.training.device import Device, resolve_device, resolve_precision
 from wam.training.pieces import rounded, write_pieces
 from wam.training.resume import load_state
 from wam.world_model.remote import EPISODES_FILE, RemotePage, read_json, read_pages
-from wam.world_model.train_parts import train_world_model_on
+from wam.world_model.train_parts import WorldModelTask, resume_key, train_world_model_on
 
 PIECE_MIB: Final = 15.0
 """Of a file, in MiB."""
@@ -138,16 +138,17 @@ def _train_all(options: argparse.Namespace, work: Path) -> int:
                 piece_bytes=int(options.piece_mib * 2**20),
             )
         except StoppedError:
-            print(f"{name}: not finished; {_kept(work / page.key)}")  # noqa: T201
+            task = page.task(options.job / EPISODES_FILE, options.accumulate, work)
+            print(f"{name}: not finished; {_kept(task, options.device)}")  # noqa: T201
             return 3
         print(f"{name}: {'trained' if new else 'was there'}", flush=True)  # noqa: T201
     return 0
 
 
-def _kept(work_dir: Path) -> str:
+def _kept(task: WorldModelTask, device: Device) -> str:
     """What a training that was ended goes on from."""
-    for part in (work_dir / "recurrent_phase", work_dir):
-        state = load_state(part, work_dir.name)
+    for part in (task.work_dir / "recurrent_phase", task.work_dir):
+        state = load_state(part, resume_key(task, resolve_device(device)))
         if state is not None:
             return f"the same command goes on after step {state.step} of {part.name}"
     return (

@@ -23,7 +23,7 @@ from wam.contracts import LossOutput
 from wam.episodes.archive import load_episodes
 from wam.episodes.loaded import Episodes
 from wam.episodes.statistics import ProprioStatistics
-from wam.training.device import Device, resolve_device
+from wam.training.device import Device, resolve_device, resolve_precision
 from wam.training.launch import run_team
 from wam.training.loop import TrainingResult, steps_taken, train
 from wam.training.resume import load_state
@@ -153,12 +153,17 @@ class WorldModelTask:
     work_dir: Path
 
 
+def resume_key(task: WorldModelTask, device: torch.device) -> str:
+    """What half-done work must have been made with to be gone on with: the task, and its precision here."""
+    return f"{task.work_dir.name}-{resolve_precision(task.training.precision, device)}"
+
+
 def train_world_model_on(
     task: WorldModelTask, devices: int, device: Device
 ) -> tuple[WorldModel, TrainingResult]:
     """Train a world model, or go on training it, on one device or on several of this machine.
 
-    A checkpoint may be gone on from with any number of devices and parts.
+    A checkpoint may be gone on from with any number of devices and parts, in the precision it was made with.
 
     Args:
         task: What is trained.
@@ -177,7 +182,7 @@ def train_world_model_on(
         model, result, colors = _train(task, ALONE, resolve_device(device))
     else:
         run_team(_train_share, task, devices=devices, device=device)
-        state = load_state(task.work_dir, task.work_dir.name)
+        state = load_state(task.work_dir, resume_key(task, resolve_device(device)))
         assert state is not None, "the first process leaves a checkpoint of the last step"
         model = WorldModel(task.model, task.statistics, seed=task.seed)
         model.load_state_dict(state.tensors["model"])
@@ -199,7 +204,7 @@ def _train_second_part(
         load_episodes(task.training_episodes),
         training,
         seed=task.seed,
-        key=task.work_dir.name,
+        key=resume_key(task, model.device),
         work_dir=task.work_dir / "recurrent_phase",
         after=steps_taken(training.steps, task.stop_after),
         stop_after=task.stop_after,
@@ -236,7 +241,7 @@ def _train(
         checkpoint_every=training.checkpoint_every,
         log_every=training.log_every,
         description="world model",
-        key=task.work_dir.name,
+        key=resume_key(task, device),
         validate=_validation(task, model) if team.leads else None,
         validate_every=training.validate_every,
         team=team,
@@ -252,7 +257,8 @@ def _measured(task: WorldModelTask, model: WorldModel, episodes: Episodes) -> Co
     if model.colors is not None:
         model.colors.fit_(episodes.image_static, episodes.image_gripper)
     model.fit_arm_(episodes.proprio, episodes.action, episodes.is_first)
-    if not model.config.rssm.carries_scene or load_state(task.work_dir, task.work_dir.name) is not None:
+    begun = load_state(task.work_dir, resume_key(task, model.device)) is not None
+    if begun or not model.config.rssm.carries_scene:
         return None
     page = task.training.scene
     assert page is not None, "check_scene has refused such pages"

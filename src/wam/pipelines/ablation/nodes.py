@@ -6,9 +6,11 @@ from typing import Any
 
 import pandas as pd
 
+from wam.datasets import NamedFiles
 from wam.pipelines.ablation.table import AblationTable, cells_of_table, maker_of
 from wam.pipelines.reporting.nodes import ancestry, facts
 from wam.report.ablation_page import QUALITY, Ablation, Asked, ablation_markdown, ablation_page
+from wam.report.ablation_plots import plot_rates
 from wam.report.ablation_tables import compare, rates
 
 logger = logging.getLogger(__name__)
@@ -87,6 +89,15 @@ def hours_of_rows(lineage: Mapping[str, Any], rows: Mapping[str, str]) -> pd.Dat
     return pd.DataFrame(lines, columns=["row", "cells", "hours"])
 
 
+def draw_rates(table: AblationTable, success: pd.DataFrame) -> dict[str, bytes]:
+    """Success of the rows of each question as SVG, by its name; of those of which a row has results."""
+    there = set(success["row"])
+    asked = {name: (question.baseline, *question.rows) for name, question in table.questions.items()}
+    return {
+        f"{name}.svg": plot_rates(success, rows).encode() for name, rows in asked.items() if there & set(rows)
+    }
+
+
 def render_ablation(
     table: AblationTable,
     lineage: Mapping[str, Any],
@@ -95,6 +106,7 @@ def render_ablation(
     differences: pd.DataFrame,
     quality: pd.DataFrame,
     hours: pd.DataFrame,
+    figures: NamedFiles,
 ) -> tuple[str, str]:
     """The page, with everything inside, and its tables as Markdown."""
     known = facts(rows, 0, lineage)
@@ -117,6 +129,7 @@ def render_ablation(
         differences=differences,
         quality=quality,
         hours=dict(zip(hours["row"], hours["hours"], strict=True)),
+        figures={name.removesuffix(".svg"): svg.decode() for name, svg in figures.items()},
         ancestry=ancestry(lineage),
     )
     return ablation_page(ablation), ablation_markdown(ablation)

@@ -6,7 +6,7 @@ from typing import Any, Final
 from kedro.pipeline import Node, Pipeline
 
 from wam.pipelines import behavior_cloning, diagnostics, evaluation, features, ppo, rewards, world_model
-from wam.pipelines.ablation.nodes import compare_rows, render_ablation
+from wam.pipelines.ablation.nodes import compare_rows, draw_rates, render_ablation
 from wam.pipelines.ablation.table import AblationCell, AblationTable, cells_of_table, maker_of
 from wam.pipelines.grid import Variant
 
@@ -99,9 +99,10 @@ def _page(of_cells: Sequence[str], tags: Iterable[str]) -> Pipeline:
                 tables,
                 name="compare_rows",
             ),
+            Node(draw_rates, ["params:ablation", "ablation_rates"], "ablation_figures", name="draw_rates"),
             Node(
                 render_ablation,
-                ["params:ablation", "lineage", *tables],
+                ["params:ablation", "lineage", *tables, "ablation_figures"],
                 ["ablation_report", "ablation_markdown"],
                 name="render_ablation",
             ),

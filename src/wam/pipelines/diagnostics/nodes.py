@@ -169,10 +169,10 @@ def calibrate_policy(
         trials[PRACTICE] = replace(trial, starts=imagination_scenes(simulator, page, task.name))
     with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
         real = {role: one.roll_out(pool, linger_steps=config.linger_steps) for role, one in trials.items()}
-    rows = _compared(trials, real, judges[rewards.judge], read, ppo, config.imagined_repeats)
     frames = real[SELECTION].frames
     found = pd.concat([found, judge_policy_frames(judges, frames, task.name)], ignore_index=True)
     found = with_deciding(found, rewards.judge)
+    rows = _compared(trials, real, judges[rewards.judge], read, ppo, config.imagined_repeats)
     missed = missed_on_policy_frames(read, frames, trial.starts, task.name)
     return rows, found, missed, cell_figures(rows, found, task.name)
 
