@@ -92,6 +92,18 @@ def test_a_line_tells_counts_difference_and_steps_to_match(traced):
     assert shown["real steps to match"] == "1,300"
 
 
+def test_several_tasks_of_a_world_model_are_summed_up(traced):
+    points, rows = (part.assign(world_model="wam") for part in traced)
+    worse = rows.assign(task="close_drawer", success=rows["success"] & (rows["start"] < 20))
+    both = pd.concat([points, points.assign(task="close_drawer")]), pd.concat([rows, worse])
+    last = online_lines(*both, seed=0).iloc[-1]
+    assert (last["task"], last["starts"], last["real_steps"]) == ("mean", 58, 4400)
+    assert (last["cloned"], last["finetuned"], last["online"]) == (20, 24, 44)
+    assert last["difference"] == pytest.approx(20 / 58)
+    assert last["low"] > 0
+    assert np.isnan(last["steps_to_match"])
+
+
 def test_what_practice_never_reached_is_missing(traced):
     points, rows = (part.assign(world_model="wam") for part in traced)
     points.loc[points["policy"] == "finetuned", "rate"] = 0.9

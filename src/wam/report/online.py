@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from wam.evaluation.hierarchical import differences_by_task, estimates, finding
-from wam.evaluation.success import wilson_interval
+from wam.evaluation.hierarchical import Estimate, differences_by_task, estimates, finding
+from wam.evaluation.success import MEAN_ROW, wilson_interval
 from wam.report.labels import color_of, task_title, world_model_title
 from wam.report.page import Page, Section, details, figure, note, paragraph, render
 from wam.report.plots import new_figure, page_style, to_svg
@@ -93,7 +93,7 @@ class Online:
 
 
 def online_lines(points: pd.DataFrame, rows: pd.DataFrame, *, seed: int) -> pd.DataFrame:
-    """One line a cell.
+    """One line a cell, and one for all tasks of a world model of which several were refined.
 
     Args:
         points: As ``Online.points``.
@@ -103,19 +103,28 @@ def online_lines(points: pd.DataFrame, rows: pd.DataFrame, *, seed: int) -> pd.D
     Returns:
         Columns ``COLUMNS``: solved held-out starts by policy, the difference of online and imagined PPO with
         its interval (shares) and what it shows, all real steps, and those after which the selection starts
-        first went as well as after PPO in imagination (missing: never, or not measured).
+        first went as well as after PPO in imagination (missing: never, not measured, or of several tasks).
+        Of several tasks counts and steps are sums, and the difference is the mean.
     """
     lines = []
-    for (name, task), mine in points.groupby(["world_model", "task"], sort=False):
-        held_out = rows[(rows["world_model"] == name) & (rows["task"] == task)].assign(seed=0)
-        by_policy = {policy: held_out[held_out["policy"] == policy] for policy in POLICIES}
-        counts = [int(part["success"].sum()) for part in by_policy.values()]
-        pairs = differences_by_task(by_policy["online"], by_policy["finetuned"])
-        gain = estimates(pairs, seed=seed)[str(task)]
-        total, match = mine["real_steps"].max(), _steps_to_match(mine)
-        shown = (gain.value, gain.low, gain.high, finding(gain), total, match)
-        lines.append((name, task, gain.starts, *counts, *shown))
+    for name, cells in points.groupby("world_model", sort=False):
+        mine = rows[rows["world_model"] == name].assign(seed=0)
+        by_policy = {policy: mine[mine["policy"] == policy] for policy in POLICIES}
+        gains = estimates(differences_by_task(by_policy["online"], by_policy["finetuned"]), seed=seed)
+        steps = cells.groupby("task", sort=False)["real_steps"].max()
+        for task, practised in cells.groupby("task", sort=False):
+            counts = [int(part.loc[part["task"] == task, "success"].sum()) for part in by_policy.values()]
+            gain, match = gains[str(task)], _steps_to_match(practised)
+            lines.append((name, task, gain.starts, *counts, *_told(gain), steps[task], match))
+        if len(steps) > 1:
+            counts = [int(part["success"].sum()) for part in by_policy.values()]
+            total = len(by_policy["online"])
+            lines.append((name, MEAN_ROW, total, *counts, *_told(gains[MEAN_ROW]), steps.sum(), float("nan")))
     return pd.DataFrame(lines, columns=list(COLUMNS))
+
+
+def _told(gain: Estimate) -> tuple[float, float, float, str]:
+    return gain.value, gain.low, gain.high, finding(gain)
 
 
 def _steps_to_match(points: pd.DataFrame) -> float:
