@@ -1,5 +1,7 @@
 """The forms made for CPUs against the plain layers, through the whole loss."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
 import pytest
@@ -78,6 +80,24 @@ def test_in_bf16_they_are_as_near_to_fp32_as_the_plain_layers(monkeypatch):
     assert quick["encoder.image_static.layers.0.weight"].dtype == torch.float32
     assert all(error < 0.03 for error in off["quick"].values()), off["quick"]
     assert all(error < 1.5 * off["plain"][name] for name, error in off["quick"].items()), off
+
+
+def test_threads_do_not_touch_each_others_precision():
+    """One trains in bf16 while another makes features in fp32."""
+    model, batch = WorldModel(tiny_config(), seed=3), random_batch(2, 2)
+    together = threading.Barrier(2)
+
+    def works(low: bool) -> bool:
+        together.wait(timeout=10)
+        kept = []
+        for _ in range(30):
+            with torch.autocast("cpu", torch.bfloat16, enabled=low):
+                model.loss(batch, model.initial_state(2), torch_generator(9))
+                kept.append(torch.is_autocast_enabled("cpu") == low)
+        return all(kept)
+
+    with ThreadPoolExecutor(2) as threads:
+        assert all(threads.map(works, [True, False]))
 
 
 def test_precisions_that_they_have_and_those_that_take_the_plain_layers():

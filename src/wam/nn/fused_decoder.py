@@ -52,7 +52,9 @@ def decoded_error(
         weights: Weight and bias of each of the four layers of a ``ConvDecoder``, in turn.
         precision: Of activations and products; errors are added up in fp32.
     """
-    error: Tensor = _DecodedError.apply(x, image_cells(image), precision, *weights)  # type: ignore[no-untyped-call]
+    cells = image_cells(image)
+    with torch.autocast("cpu", enabled=False):  # as a decorator threads would share what it restores
+        error: Tensor = _DecodedError.apply(x, cells, precision, *weights)  # type: ignore[no-untyped-call]
     return error
 
 
@@ -66,7 +68,6 @@ def image_cells(image: UInt8[Tensor, "N 64 64 3"]) -> UInt8[Tensor, "N 32 32 12"
 
 class _DecodedError(torch.autograd.Function):
     @staticmethod
-    @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
     def forward(ctx: Any, x: Tensor, cells: Tensor, precision: torch.dtype, *weights: Tensor) -> Tensor:
         stack, shown = _Stack(tuple(weight.to(precision) for weight in weights)), x.to(precision)
         total = x.new_zeros((), dtype=torch.float32)

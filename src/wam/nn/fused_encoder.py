@@ -49,13 +49,13 @@ def encode_bytes(
         weights: Weight and bias of each of the four layers, in turn.
         precision: Of activations and products, and of what is returned.
     """
-    encoded: Tensor = _EncodeBytes.apply(image, precision, *weights)  # type: ignore[no-untyped-call]
+    with torch.autocast("cpu", enabled=False):  # as a decorator threads would share what it restores
+        encoded: Tensor = _EncodeBytes.apply(image, precision, *weights)  # type: ignore[no-untyped-call]
     return encoded
 
 
 class _EncodeBytes(torch.autograd.Function):
     @staticmethod
-    @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
     def forward(ctx: Any, image: Tensor, precision: torch.dtype, *weights: Tensor) -> Tensor:
         kernels, biases = ([x.to(precision) for x in part] for part in (weights[::2], weights[1::2]))
         outputs = [

@@ -1,0 +1,148 @@
+"""A GPU for machines without one: tensors on it are computed on the CPU, and refuse to be mixed with others.
+
+What a real one refuses is refused here: an operation on tensors of both devices, or NumPy's hands on memory
+that it cannot reach. What it allows is allowed: numbers without axes from the CPU, indices from there, and
+copies. How quick or exact a GPU is it cannot tell.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_flatten
+
+GPU = torch.device("cuda", 0)
+_DEVICE = Tensor.device.__get__
+_READS = {Tensor.numpy, Tensor.__array__}
+_COPIES = {Tensor.copy_, Tensor.cpu, Tensor.to, Tensor.type_as}
+_INDEXED = {Tensor.__getitem__}
+
+
+class MixedDevicesError(RuntimeError):
+    """What a GPU would not have done."""
+
+
+class OnGpu(Tensor):
+    """A tensor that is taken to be on the GPU."""
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func == _DEVICE:
+            return GPU
+        if func == Tensor.is_cuda.__get__:
+            return True
+        if func is torch._has_compatible_shallow_copy_type:
+            return False  # a module that is moved gets new parameters
+        if func in _READS:
+            raise MixedDevicesError(f"{func.__name__} of a tensor on the GPU; copy it with .cpu() first")
+        if func is Tensor.cpu or (func is Tensor.to and _wanted(args[1:], kwargs) == "cpu"):
+            return _plain(args[0]).to(*_on_cpu(args[1:]), **_on_cpu(kwargs))
+        if func not in _COPIES:
+            _refuse_mixed(func, args[:1] if func in _INDEXED else args, kwargs)
+        with torch._C.DisableTorchFunctionSubclass():
+            found = func(*args, **kwargs)
+        stays = func is Tensor.copy_ or func is Tensor.__setitem__
+        return args[0] if stays else _on_gpu(found)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        copied = self.detach().clone()
+        made = nn.Parameter(copied, self.requires_grad) if isinstance(self, nn.Parameter) else copied
+        memo[id(self)] = made
+        return made
+
+
+class _Factories(TorchFunctionMode):
+    """Makes tensors where they are asked for, and brings them there."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        moves = func is Tensor.to or func is Tensor.cuda
+        wanted = _wanted(args[1:] if moves else (), kwargs)
+        if wanted != "cuda":
+            return func(*args, **kwargs)
+        found = func(*((args[0], *_on_cpu(args[1:])) if moves else args), **_on_cpu(kwargs))
+        return _on_gpu(
+            found.clone() if moves and found is args[0] and not isinstance(found, OnGpu) else found
+        )
+
+
+def _wanted(args: Sequence[Any], kwargs: dict[str, Any]) -> str | None:
+    """Kind of device that is asked for; None where none is."""
+    for value in (*args, kwargs.get("device")):
+        if isinstance(value, torch.device):
+            return value.type
+        if isinstance(value, str):
+            return torch.device(value).type
+        if isinstance(value, Tensor):
+            return value.device.type
+    return None
+
+
+def _on_cpu(values: Any) -> Any:
+    """Arguments that ask for any device, as they ask for the CPU."""
+    cpu = torch.device("cpu")
+    if isinstance(values, dict):
+        return {key: cpu if key == "device" else value for key, value in values.items()}
+    return tuple(cpu if isinstance(value, torch.device | str) else _cpu_like(value) for value in values)
+
+
+def _cpu_like(value: Any) -> Any:
+    return _plain(value) if isinstance(value, OnGpu) else value
+
+
+def _on_gpu(found: Any) -> Any:
+    if isinstance(found, Tensor) and not isinstance(found, OnGpu):
+        return found.as_subclass(OnGpu)
+    if isinstance(found, tuple) and hasattr(found, "_fields"):
+        return type(found)(*(_on_gpu(value) for value in found))
+    if isinstance(found, tuple | list):
+        kept = [_on_gpu(value) for value in found]
+        return kept if isinstance(found, list) else type(found)(kept)
+    return found
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.as_subclass(Tensor)
+
+
+def _refuse_mixed(func: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    tensors = [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, Tensor)]
+    there = [value for value in tensors if not isinstance(value, OnGpu) and value.dim() > 0]
+    if there and len(there) < len(tensors):
+        shapes = [tuple(value.shape) for value in there]
+        raise MixedDevicesError(
+            f"{getattr(func, '__name__', func)}: {shapes} are on the CPU, others on the GPU"
+        )
+
+
+class _Generator(torch.Generator):
+    """Draws on the CPU, whatever device is named."""
+
+    def __new__(cls, device: torch.device | str = "cpu") -> "_Generator":  # noqa: ARG004 - as the original
+        return super().__new__(cls)
+
+
+@contextmanager
+def pretended_gpu() -> Iterator[torch.device]:
+    """Make ``cuda`` a device that is there.
+
+    Yields:
+        The device.
+    """
+    with (
+        mock.patch("torch.Generator", _Generator),
+        mock.patch("torch.cuda.is_available", return_value=True),
+        mock.patch("torch.cuda.is_bf16_supported", return_value=True),
+        mock.patch("torch.cuda.mem_get_info", return_value=(64 * 2**30, 80 * 2**30)),
+        _Factories(),
+    ):
+        yield GPU

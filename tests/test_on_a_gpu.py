@@ -1,0 +1,59 @@
+"""The chain on a pretended GPU: all that is computed there stays there until it is asked back."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from kedro.runner import SequentialRunner
+from pretend_gpu import MixedDevicesError, pretended_gpu
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def gpu() -> Iterator[torch.device]:
+    with pretended_gpu() as device:
+        yield device
+
+
+def test_it_refuses_what_a_gpu_refuses(gpu: torch.device) -> None:
+    there, here = torch.ones(2, 3, device=gpu), torch.ones(2, 3)
+    for mixed in (lambda: there + here, lambda: here @ there.t(), lambda: torch.cat((there, here))):
+        with pytest.raises(MixedDevicesError, match="on the CPU"):
+            mixed()
+    with pytest.raises(MixedDevicesError, match=r"numpy .*\.cpu\(\)"):
+        there.numpy()
+    layer = torch.nn.Linear(3, 1).to(gpu)
+    with pytest.raises(MixedDevicesError):
+        layer(here)
+
+
+def test_it_allows_what_a_gpu_allows(gpu: torch.device) -> None:
+    there, here = torch.ones(2, 3, device=gpu), torch.ones(2, 3)
+    layer = torch.nn.Linear(3, 1).to(gpu)
+    layer(there).sum().backward()
+    assert layer.weight.grad is not None
+    devices = [there.new_zeros(1), there + here.to(gpu), there * torch.tensor(2.0), layer.weight.grad]
+    assert {tensor.device for tensor in (*devices, there[torch.tensor([1])])} == {gpu}
+    assert there.cpu().device == there.to("cpu").device == here.copy_(there).device == torch.device("cpu")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("judge", ["readout", "classifier"])
+def test_every_stage_keeps_its_tensors_on_one_device(judge: str, tmp_path: Path) -> None:
+    bootstrap_project(ROOT)
+    options = {
+        "compute": {"device": "cuda"},
+        "rewards": {"judge": judge},
+        "data_root": str(tmp_path / "data"),
+        "mlflow_uri": f"sqlite:///{tmp_path / 'mlflow.db'}",
+        "mlflow_artifacts": str(tmp_path / "mlartifacts"),
+    }
+    with pretended_gpu(), KedroSession.create(ROOT, env="smoke", runtime_params=options) as session:
+        session.run(runner=SequentialRunner(), to_nodes=["wam.open_drawer.evaluate_policies"])
+    found = tmp_path.glob("data/07_model_output/wam/open_drawer/evaluation.parquet/*/*.parquet")
+    assert set(pd.read_parquet(next(found))["policy"]) == {"cloned", "finetuned", "selected"}
