@@ -97,7 +97,7 @@ def evaluated(config: SimConfig, actions: Mapping[str, NDArray[np.float32]]) -> 
         for task, recorded in actions.items():
             starts = starts_of(config, task, len(recorded) // 2)
             played = rollout(pool, [*starts, *starts], task, Recorded(recorded))
-            expert = expert_rollout(config, starts, task, seed=0, workers=1)
+            expert = expert_rollout(config, starts, task, workers=1)
             found |= {f"{task} success": played.success, f"{task} steps": played.steps}
             found |= {f"{task} expert success": expert.success, f"{task} expert steps": expert.steps}
     return found

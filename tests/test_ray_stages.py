@@ -71,7 +71,7 @@ def test_attempts_and_expert_rollouts() -> None:
     for one, other in zip(blocks(1), blocks(RayWorkers()), strict=True):
         assert all(np.array_equal(one[name], other[name]) for name in one | other)
     ends = [
-        expert_rollout(SIM, STARTS, "turn_on_led", seed=0, workers=workers, max_steps=20)
+        expert_rollout(SIM, STARTS, "turn_on_led", workers=workers, max_steps=20)
         for workers in (1, RayWorkers())
     ]
     np.testing.assert_array_equal(ends[0].steps, ends[1].steps)

@@ -1,8 +1,8 @@
 """The words every layer may use: batch keys, fixed widths, the loss contract, typed configuration.
 
 Axis letters, the same in every shape of the project: ``B`` batch, ``T`` recorded time, ``H`` imagined
-time, ``K`` denoising steps, ``A`` action, ``E`` embed, ``D`` deter, ``S`` stoch (flat), ``F`` feat = D + S,
-``c h w`` image channels, height, width. Batch first, ``(B, T, ...)``.
+time, ``K`` denoising steps, ``A`` action, ``E`` embed, ``D`` deter, ``S`` stoch (flat), ``F`` feat (D + S and
+what is carried besides), ``c h w`` image channels, height, width. Batch first, ``(B, T, ...)``.
 
 Time, drawn once::
 

@@ -16,17 +16,12 @@ SIZES = {
     "steps": st.integers(1, 12),
     "seed": st.integers(0, 99),
 }
-REPLACE = st.sampled_from([None, 1, 3])
 
 
-def make_sampler(
-    lengths: list[int], batch: int, steps: int, seed: int, replace: int | None = None
-) -> StreamSampler:
+def make_sampler(lengths: list[int], batch: int, steps: int, seed: int) -> StreamSampler:
     lengths = [*lengths, steps]
     start = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    return StreamSampler(
-        start, np.array(lengths), batch=batch, sequence_steps=steps, seed=seed, replace_every=replace
-    )
+    return StreamSampler(start, np.array(lengths), batch=batch, sequence_steps=steps, seed=seed)
 
 
 def episode_of(lengths: list[int], steps: int, rows: np.ndarray) -> np.ndarray:
@@ -50,11 +45,11 @@ def test_over_all_offsets_every_frame_is_seen_and_true_starts_often(length: int,
 
 
 @pytest.mark.slow
-@given(**SIZES, replace=REPLACE)
+@given(**SIZES)
 def test_windows_are_consecutive_and_never_cross_an_episode_end(
-    lengths: list[int], batch: int, steps: int, seed: int, replace: int | None
+    lengths: list[int], batch: int, steps: int, seed: int
 ) -> None:
-    sampler = make_sampler(lengths, batch, steps, seed, replace)
+    sampler = make_sampler(lengths, batch, steps, seed)
     for step in range(12):
         rows, starts_new = sampler.rows(step)
         assert rows.shape == (batch, steps)
@@ -65,11 +60,11 @@ def test_windows_are_consecutive_and_never_cross_an_episode_end(
 
 
 @pytest.mark.slow
-@given(**SIZES, replace=REPLACE)
+@given(**SIZES)
 def test_a_stream_either_continues_or_starts_new(
-    lengths: list[int], batch: int, steps: int, seed: int, replace: int | None
+    lengths: list[int], batch: int, steps: int, seed: int
 ) -> None:
-    sampler = make_sampler(lengths, batch, steps, seed, replace)
+    sampler = make_sampler(lengths, batch, steps, seed)
     before, starts_new = sampler.rows(0)
     assert starts_new.all()
     for step in range(1, 12):
@@ -82,13 +77,13 @@ def test_a_stream_either_continues_or_starts_new(
 
 
 @pytest.mark.slow
-@given(**SIZES, replace=REPLACE)
+@given(**SIZES)
 def test_a_resumed_sampler_goes_on_as_if_never_stopped(
-    lengths: list[int], batch: int, steps: int, seed: int, replace: int | None
+    lengths: list[int], batch: int, steps: int, seed: int
 ) -> None:
-    sampler = make_sampler(lengths, batch, steps, seed, replace)
+    sampler = make_sampler(lengths, batch, steps, seed)
     forward = [sampler.rows(step) for step in range(10)]
-    resumed = make_sampler(lengths, batch, steps, seed, replace)
+    resumed = make_sampler(lengths, batch, steps, seed)
     for step in (9, 3, 7, 0):
         np.testing.assert_array_equal(resumed.rows(step)[0], forward[step][0])
         np.testing.assert_array_equal(resumed.rows(step)[1], forward[step][1])
@@ -114,14 +109,6 @@ def test_streams_mostly_continue() -> None:
     sampler = make_sampler([200] * 10, 4, 10, seed=0)
     new = [sampler.rows(step)[1].mean() for step in range(1, sampler.steps_per_pass)]
     assert np.mean(new) < 0.15
-
-
-def test_a_quarter_of_the_streams_is_moved_at_a_time() -> None:
-    sampler = make_sampler([4000] * 4, 8, 10, seed=0, replace=5)
-    for step in range(1, 21):
-        moved = np.flatnonzero(sampler.rows(step)[1])
-        allowed = {step // 5 % 4, step // 5 % 4 + 4} if step % 5 == 0 else set()
-        assert set(moved.tolist()) <= allowed
 
 
 def test_seeds_differ() -> None:

@@ -44,7 +44,7 @@ def test_layouts_come_together_or_not_at_all():
 def test_the_expert_succeeds_where_a_random_policy_does_not():
     config = SimConfig()
     starts = attempt_starts(config, "turn_on_led", "held_out", 3, seed=0)
-    expert = expert_rollout(config, starts, "turn_on_led", seed=0, workers=1)
+    expert = expert_rollout(config, starts, "turn_on_led", workers=1)
     assert expert.success.all()
     assert (expert.steps <= 72).all()
     with SimPool(config, workers=0) as pool:

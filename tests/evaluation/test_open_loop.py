@@ -53,7 +53,6 @@ def test_shown_frames_are_the_recorded_ones_of_the_steps(model):
     np.testing.assert_array_equal(quality.real[:, :, :, 64:], EPISODES.image_gripper[rows])
     assert quality.imagined.shape == quality.real.shape == (2, 8, 64, 128, 3)
     assert quality.beside(1).shape == (8, 128, 128, 3)
-    assert quality.strip(0, every=3).shape == (128, 3 * 128, 3)
 
 
 @pytest.mark.parametrize(("shown", "kept"), [(0, 0), (3, 3), (9, 4)])

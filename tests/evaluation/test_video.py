@@ -19,13 +19,10 @@ def clip(frames=7):
     return np.random.default_rng(0).integers(0, 256, (frames, 8, 16, 3), np.uint8)
 
 
-@pytest.mark.parametrize("image_format", ["gif", "webp"])
 @pytest.mark.parametrize(("success", "rgb"), [(True, SUCCESS_RGB), (False, FAILURE_RGB)])
-def test_clips_move_and_show_the_outcome(image_format, success, rgb):
-    picture = Image.open(
-        io.BytesIO(clip_bytes(clip(), success=success, label="a", image_format=image_format))
-    )
-    assert picture.format == image_format.upper()
+def test_clips_move_and_show_the_outcome(success, rgb):
+    picture = Image.open(io.BytesIO(clip_bytes(clip(), success=success, label="a")))
+    assert picture.format == "WEBP"
     assert picture.n_frames == 4
     assert picture.size == (16 * 3 + 2 * BORDER, 8 * 3 + 2 * BORDER + LABEL_HEIGHT)
     corner = np.array(picture.convert("RGB").getpixel((0, 0)), int)
@@ -37,7 +34,7 @@ def test_the_last_frame_is_always_shown():
     frames[-1] = 255
     picture = Image.open(io.BytesIO(clip_bytes(frames, success=None, every=4)))
     picture.seek(picture.n_frames - 1)
-    assert picture.convert("RGB").getpixel((BORDER + 10, BORDER + 10)) == (255, 255, 255)
+    assert min(picture.convert("RGB").getpixel((BORDER + 10, BORDER + 10))) > 250
 
 
 def test_a_clip_must_be_pictures():

@@ -79,7 +79,7 @@ def test_page_says_which_starts_selection_touched(empty_results: Results) -> Non
 def test_page_fetches_nothing(empty_results: Results) -> None:
     frames = np.zeros((2, 64, 128, 3), np.uint8)
     strip = strip_bytes([frames, frames], labels=["real", "imagined"])
-    clip = clip_bytes(frames, success=True, image_format="webp")
+    clip = clip_bytes(frames, success=True)
     full = replace(
         empty_results,
         strips={"wam": {"strip-0.png": strip, "clip-0.webp": clip}},

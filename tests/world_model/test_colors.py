@@ -15,9 +15,9 @@ from toy_world import (
 
 from wam.contracts import PROPRIO_DIM
 from wam.seeding import torch_generator
-from wam.world_model.color_decoder import ColorDecoder
+from wam.world_model.color_decoder import color_loss
 from wam.world_model.color_targets import TARGET, WEIGHT, ColorTargets, color_targets
-from wam.world_model.colors import ColorMoments, Colors, find_palette, moments_of
+from wam.world_model.colors import ColorMoments, Colors, find_palette
 from wam.world_model.model import WorldModel
 from wam.world_model.train import WorldModelObjective
 
@@ -87,17 +87,14 @@ def test_the_button_can_be_read_from_the_moments_by_a_line():
     assert np.abs(known[60:] @ weights - centers[60:]).mean() < 1.5  # pixels, of 60
 
 
-def test_the_loss_falls_to_nothing_when_both_heads_are_right():
+def test_the_loss_is_that_of_the_moments_that_count():
     images, _ = scenes(4)
-    colors, decoder = both_cameras(images), ColorDecoder(5, 6, (), moments_of(3))
     frames = torch.from_numpy(images)
-    target = torch.cat([colors.image_static(frames)[0], colors.image_gripper(frames)[0]], dim=-1)
-    decoder.from_feat = decoder.from_embed = torch.nn.Identity()
-    both = decoder.losses(target, target, *colors(frames, frames))
-    assert {name: float(loss) for name, loss in both.items()} == {"color": 0, "embed_color": 0}
-    worse = decoder.losses(target + 1, target + 2, *colors(frames, frames))
-    assert worse["color"] > 1
-    assert worse["embed_color"] > 2 * worse["color"]
+    target, weight = both_cameras(images)(frames, frames)
+    assert float(color_loss(target, target, weight)) == 0
+    off = target + torch.arange(4.0)[:, None]
+    by_hand = np.mean([0.5 * (i * weight[i]).square().sum() for i in range(4)])
+    assert float(color_loss(off, target, weight)) == pytest.approx(float(by_hand), rel=1e-5)
 
 
 def test_what_corrects_painted_colours_begins_with_them_and_adds_what_it_reads():
@@ -150,13 +147,6 @@ def test_no_colours_are_read_where_none_are_decoded():
     model = WorldModel(tiny_config(), seed=1)
     with pytest.raises(ValueError, match=r"set world_model.losses.color_coef above 0"):
         model.read_colors(torch.zeros(1, model.feat_dim))
-
-
-def test_an_embedding_that_holds_them_is_not_asked_for_them():
-    decoder = ColorDecoder(5, None, (), moments_of(3))
-    target = torch.zeros(4, moments_of(3))
-    assert set(decoder.losses(target, torch.zeros(4, 6), target, target)) == {"color"}
-    assert decoder.from_embed is None
 
 
 def both_cameras(images: np.ndarray) -> Colors:

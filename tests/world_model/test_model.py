@@ -107,7 +107,7 @@ def test_the_loss_is_the_weighted_sum_of_its_terms():
     output, _ = loss_of(model, random_batch(2, 4))
     m = output.metrics
     want = 0.3 * m["kl_loss"] + m["image_loss"] + 10.0 * m["action_loss"]
-    want += 5.0 * m["proprio_loss"] + 2.0 * (m["color_loss"] + m["embed_color_loss"]) + 0.7 * m["ahead_loss"]
+    want += 5.0 * m["proprio_loss"] + 2.0 * m["color_loss"] + 0.7 * m["ahead_loss"]
     torch.testing.assert_close(output.loss.detach(), want)
     torch.testing.assert_close(m["loss"], want)
 

@@ -44,6 +44,8 @@ AFTER_SUCCESS: Final = 10
 """Frames kept after the first success; accepted play segments have up to 16 (docs/published.md, segments)."""
 
 Arrays = Mapping[str, Any]
+RECORDED: Final[RotationConvention] = "extrinsic"
+"""How rotations of recorded proprioception are to be read."""
 """Arrays by name, in memory or lazy (sliced before they are read)."""
 
 
@@ -110,7 +112,6 @@ class _StartPiece:
     kinds: tuple[Kind, ...]
     seed: int
     max_steps: int
-    convention: RotationConvention
 
     def __repr__(self) -> str:
         return f"{self.role} attempts at {self.task}, seed {self.seed}"
@@ -122,7 +123,6 @@ def record_attempts(
     *,
     workers: Workers,
     tasks: Sequence[str] = TASK_NAMES,
-    convention: RotationConvention = "extrinsic",
 ) -> Iterator[dict[str, NDArray[Any]]]:
     """Run and render all attempts, in parallel, as blocks of arrays in a fixed order (by task).
 
@@ -131,7 +131,6 @@ def record_attempts(
         page: How many, with which seed.
         workers: Processes; the result does not depend on it.
         tasks: Tasks to try.
-        convention: Rotation convention of the stored proprio.
 
     Yields:
         One block per start. Frame arrays: image_static, image_gripper (64x64), action (from measured poses,
@@ -146,7 +145,7 @@ def record_attempts(
             starts = attempt_starts(simulator, task, role, count, seed=page.seed)
             seeds = numpy_generator(page.seed, "attempt", role, task).integers(2**31, size=count)
             pieces += [
-                _StartPiece(simulator, start, task, role, kinds, int(own), page.max_steps, convention)
+                _StartPiece(simulator, start, task, role, kinds, int(own), page.max_steps)
                 for start, own in zip(starts, seeds, strict=True)
             ]
     yield from map_pieces(
@@ -176,7 +175,7 @@ def _attempt_block(piece: _StartPiece, kind: Kind, table: Table) -> dict[str, ND
         env=table,
     )
     length = min(len(run.robot_obs), run.steps + 1 + AFTER_SUCCESS) if run.success else len(run.robot_obs)
-    block = {name: rows[:length] for name, rows in _frames_of(run, piece.convention).items()}
+    block = {name: rows[:length] for name, rows in _frames_of(run).items()}
     return block | {
         "attempt_task": np.array([TASK_NAMES.index(piece.task)]),
         "attempt_role": np.array([ROLES.index(piece.role)]),
@@ -186,7 +185,7 @@ def _attempt_block(piece: _StartPiece, kind: Kind, table: Table) -> dict[str, ND
     }
 
 
-def _frames_of(run: ExpertRun, convention: RotationConvention) -> dict[str, NDArray[Any]]:
+def _frames_of(run: ExpertRun) -> dict[str, NDArray[Any]]:
     assert run.image_static is not None, "recorded runs are rendered"
     assert run.image_gripper is not None, "recorded runs are rendered"
     _, measured = relative_actions(run.robot_obs)
@@ -196,7 +195,7 @@ def _frames_of(run: ExpertRun, convention: RotationConvention) -> dict[str, NDAr
         "image_static": resize_images(run.image_static),
         "image_gripper": resize_images(run.image_gripper),
         "action": np.concatenate([measured, hold]).astype(np.float32),
-        "proprio": proprio_from_robot_obs(run.robot_obs, convention),
+        "proprio": proprio_from_robot_obs(run.robot_obs, RECORDED),
         "robot_obs": run.robot_obs,
         "scene_state": run.scene_state,
     }
@@ -212,7 +211,7 @@ def read_attempts(
     *,
     task: str | None = None,
     role: Role | None = None,
-    convention: RotationConvention = "extrinsic",
+    convention: RotationConvention = RECORDED,
 ) -> Attempts:
     """Attempts from the arrays that :func:`record_attempts` made.
 
@@ -220,7 +219,7 @@ def read_attempts(
         arrays: Arrays by name; only the frames asked for are read from lazy ones.
         task: Attempts at one task only.
         role: Attempts of one role only.
-        convention: How rotations in their proprio are to be read; they are recorded as ``extrinsic``.
+        convention: How rotations in their proprio are to be read; they are recorded as ``RECORDED``.
 
     Raises:
         ValueError: If there are none.
@@ -238,7 +237,7 @@ def read_attempts(
         slice(int(at), int(at + n)) for at, n in zip(first[wanted], columns["frames"][wanted], strict=True)
     ]
     episodes = episodes_at(arrays, spans, rows_of(spans))
-    if convention != "extrinsic":
+    if convention != RECORDED:
         episodes = replace(episodes, proprio=proprio_from_robot_obs(episodes.robot_obs, convention))
     table = pd.DataFrame(
         {

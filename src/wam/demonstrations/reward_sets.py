@@ -144,7 +144,7 @@ def labelled_features(
 
     Args:
         features: Rows of some segments, in every context; each (segment, context) is an episode of the set.
-        labels: Columns segment, step, label, as ``label_segments`` and ``record_failures`` give them. Feature
+        labels: Columns segment, step, label, as ``label_segments`` and ``Attempts.labels`` give them. Feature
             rows of segments without labels are left out.
         kinds: Kind of each segment; ``real`` by default.
 

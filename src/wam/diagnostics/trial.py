@@ -122,11 +122,8 @@ class Trial:
             imagine_steps=act_steps * max(1, self.max_steps // act_steps),
             act_steps=act_steps,
             generator=self._generator("imagined"),
-            reward_steps=ppo.reward_steps,
-            binarize_gripper=ppo.binarize_gripper,
-            clip_action=ppo.clip_action,
-            command_response=ppo.command_response,
             sight=imagined_sight(self.policy.sees, self.model),
+            **ppo.imagined_ways,
         )
         return imagine_episodes(env, self.policy, start, generator=self._generator("noise"))
 

@@ -22,16 +22,15 @@ from wam.episodes.loaded import Episodes
 from wam.episodes.windows import tile_episodes
 from wam.seeding import numpy_generator
 
-REPLACED_FRACTION: Final = 4
-"""One stream in this many is moved at a time when streams are re-placed."""
+KEPT_LISTS: Final = 2
+"""Passes whose lists of windows are kept: a step asks for itself and the one before."""
 
 
 class StreamSampler:
     """Windows of every training step as a pure function of the seed and the step.
 
     Passes over the data: in each, the episodes are shuffled and tiled into windows, and the list of windows
-    is cut into one stretch per stream. With ``replace_every`` streams are instead moved to random places, a
-    quarter of them at a time, which mixes batches when a pass would be long compared with the training.
+    is cut into one stretch per stream.
 
     Attributes:
         batch: Streams, B.
@@ -50,10 +49,8 @@ class StreamSampler:
         batch: int,
         sequence_steps: int,
         seed: int,
-        replace_every: int | None = None,
     ) -> None:
-        sizes = {"batch": batch, "sequence_steps": sequence_steps, "replace_every": replace_every or 1}
-        for name, value in sizes.items():
+        for name, value in {"batch": batch, "sequence_steps": sequence_steps}.items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.batch = batch
@@ -61,7 +58,6 @@ class StreamSampler:
         self._start = np.asarray(episode_start, np.int64)
         self._length = np.asarray(episode_length, np.int64)
         self._seed = seed
-        self._replace_every = replace_every
         self._windows = int((self._length // sequence_steps).sum())
         if self._windows == 0:
             longest = int(self._length.max(initial=0))
@@ -70,7 +66,7 @@ class StreamSampler:
                 f"has {longest} frames; record longer episodes or lower sequence_steps"
             )
         self.steps_per_pass = max(1, self._windows // batch)
-        self._list = lru_cache(maxsize=2 * REPLACED_FRACTION)(self._make_list)
+        self._list = lru_cache(maxsize=KEPT_LISTS)(self._make_list)
 
     def rows(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Rows of one training step.
@@ -100,22 +96,9 @@ class StreamSampler:
         return tile_episodes(self._start, self._length, self.sequence_steps, rng)
 
     def _first_rows(self, step: int) -> NDArray[np.int64]:
-        if self._replace_every is None:
-            index, position = divmod(step, self.steps_per_pass)
-            stretch = self.steps_per_pass * np.arange(self.batch)
-            return self._list(index)[(stretch + position) % self._windows]
-        return self._replaced_rows(step, self._replace_every)
-
-    def _replaced_rows(self, step: int, every: int) -> NDArray[np.int64]:
-        """Each stream runs on from the place of its latest move; it moves in blocks equal to it modulo 4."""
-        block = step // every
-        first = np.empty(self.batch, np.int64)
-        for group in range(REPLACED_FRACTION):
-            moved = max(0, block - (block - group) % REPLACED_FRACTION)
-            place = numpy_generator(self._seed, "places", moved).integers(self._windows, size=self.batch)
-            position = (place + step - moved * every) % self._windows
-            first[group::REPLACED_FRACTION] = self._list(moved)[position[group::REPLACED_FRACTION]]
-        return first
+        index, position = divmod(step, self.steps_per_pass)
+        stretch = self.steps_per_pass * np.arange(self.batch)
+        return self._list(index)[(stretch + position) % self._windows]
 
 
 def gather_batch(episodes: Episodes, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:

@@ -76,11 +76,10 @@ class WorldModelAgent:
 
     Args:
         world_model: The filter, in evaluation mode.
-        policy: Acts on the features, or on them and the measured proprioception: by what it ``sees``.
+        policy: Acts on what it ``sees`` of features and the measured arm.
         act_steps: Actions executed per decision.
         start_repeats: Times the first frame is filtered before the first decision.
         seed: Of the latent samples and the denoising noise.
-        deterministic: Whether the policy samples without exploration noise.
         prev_action: What the filter is told of the action that led to a frame: the one that was
             ``executed`` (clipped, gripper -1 or +1, as in the recordings), or the ``policy``'s own numbers,
             as published (docs/published.md, fault B9).
@@ -96,7 +95,6 @@ class WorldModelAgent:
         act_steps: int,
         start_repeats: int,
         seed: int,
-        deterministic: bool = True,
         prev_action: PrevAction = "executed",
     ) -> None:
         self._filter = FrameFilter(world_model, start_repeats=start_repeats)
@@ -104,7 +102,6 @@ class WorldModelAgent:
         self._sight = measured_sight(policy.sees, world_model)
         self._device = world_model.device
         self._seed = seed
-        self._deterministic = deterministic
         self._prev_action = prev_action
         self._chunk: NDArray[np.float32]
         self._observed = 0
@@ -125,7 +122,7 @@ class WorldModelAgent:
     def act(self) -> NDArray[np.float32]:
         """Sample one chunk for every start from what the policy sees now."""
         cond = self._sight(self._filter.feat, self._filter.proprio)
-        chunk = self._policy.sample(cond, generator=self._generator, deterministic=self._deterministic)
+        chunk = self._policy.sample(cond, generator=self._generator, deterministic=True)
         self._chunk = np.asarray(chunk[:, : self.act_steps].float().cpu().numpy(), np.float32)
         self._observed = 0
         return self._chunk

@@ -15,7 +15,6 @@ from wam.episodes.statistics import ProprioStatistics
 from wam.evaluation.agent import Sampler, StateAgent
 from wam.evaluation.rollout import MAX_STEPS, RolloutResult
 from wam.parallel.map import Workers, map_pieces
-from wam.seeding import numpy_generator
 from wam.sim.config import SimConfig
 from wam.sim.expert_runs import run_expert
 from wam.sim.frames import SimFrames
@@ -59,12 +58,12 @@ class _ExpertPiece:
     config: SimConfig
     start: Start
     task: str
-    seed: int
     max_steps: int
 
 
 def _run_expert(piece: _ExpertPiece) -> tuple[bool, int]:
-    run = run_expert(piece.config, piece.start, piece.task, max_steps=piece.max_steps, seed=piece.seed)
+    drawn = 0  # a whole attempt draws nothing
+    run = run_expert(piece.config, piece.start, piece.task, max_steps=piece.max_steps, seed=drawn)
     return bool(run.success), int(run.steps)
 
 
@@ -73,7 +72,6 @@ def expert_rollout(
     starts: Sequence[Start],
     task: str,
     *,
-    seed: int,
     workers: Workers,
     max_steps: int = MAX_STEPS,
 ) -> RolloutResult:
@@ -83,18 +81,13 @@ def expert_rollout(
         config: The simulator.
         starts: n starts.
         task: The task.
-        seed: Of the expert's own noise, made independent per start.
         workers: Processes.
         max_steps: Control steps at most.
 
     Returns:
         Success and steps, in the order of the starts; no videos.
     """
-    seeds = numpy_generator(seed, "expert_rollout", task).integers(2**31, size=len(starts))
-    pieces = [
-        _ExpertPiece(config, start, task, int(own), max_steps)
-        for start, own in zip(starts, seeds, strict=True)
-    ]
+    pieces = [_ExpertPiece(config, start, task, max_steps) for start in starts]
     ends = list(map_pieces(_run_expert, pieces, workers=workers, description=f"expert {task}", unit="start"))
     return RolloutResult(
         np.array([success for success, _ in ends], np.bool_), np.array([steps for _, steps in ends], np.int64)

@@ -57,10 +57,6 @@ class OpenLoopQuality:
         """Video of one shown sequence, recorded above imagined, ``(steps, 128, 128, 3)``."""
         return np.concatenate([self.real[index], self.imagined[index]], axis=1)
 
-    def strip(self, index: int, every: int) -> NDArray[np.uint8]:
-        """Picture of one shown sequence: every ``every``-th step, recorded above imagined."""
-        return np.concatenate(list(self.beside(index)[::every]), axis=1)
-
 
 def open_loop_quality(
     model: WorldModel,
@@ -70,7 +66,6 @@ def open_loop_quality(
     steps: int = 50,
     seed: int,
     context_frames: int = 1,
-    start_repeats: int = 1,
     shown: int = 4,
     perceptual: PerceptualConfig | None = None,
 ) -> OpenLoopQuality:
@@ -83,7 +78,6 @@ def open_loop_quality(
         steps: Imagined steps.
         seed: Of the choice and of the sampled states.
         context_frames: Real frames that the model sees first, at least 1; published 1.
-        start_repeats: How often it sees the first of them.
         shown: Sequences whose frames are kept for pictures; may be 0.
         perceptual: Weight files of LPIPS and FVD; what has none is left out of the summary.
 
@@ -91,7 +85,7 @@ def open_loop_quality(
         ValueError: If there are fewer such sequences than asked for.
     """
     rows = choose_sequences(episodes, sequences, context_frames + steps, seed)
-    runner = _Runner(model, episodes, context_frames, start_repeats)
+    runner = _Runner(model, episodes, context_frames)
     networks = PerceptualScores(perceptual or PerceptualConfig(), model.device)
     scores: dict[tuple[str, str], list[NDArray[np.float64]]] = {}
     real, imagined = [], []
@@ -142,7 +136,6 @@ class _Runner:
     model: WorldModel
     episodes: Episodes
     context_frames: int
-    start_repeats: int
 
     @torch.no_grad()
     def imagine(self, rows: NDArray[np.int64], generator: torch.Generator) -> dict[str, Tensor]:
@@ -157,11 +150,9 @@ class _Runner:
         return {camera: torch.cat(images) for camera, *images in zip(CAMERAS, *pieces, strict=True)}
 
     def _context_state(self, rows: NDArray[np.int64], generator: torch.Generator) -> RSSMState:
-        extra, context = self.start_repeats - 1, rows[:, : self.context_frames]
-        seen = np.concatenate([np.repeat(rows[:, :1], extra, axis=1), context], axis=1)
-        gathered = gather_batch(self.episodes, seen)
-        gathered[PREV_ACTION][:, : extra + 1] = OPEN_GRIPPER_ACTION
-        gathered[IS_FIRST][:] = np.arange(seen.shape[1]) == 0
+        gathered = gather_batch(self.episodes, rows[:, : self.context_frames])
+        gathered[PREV_ACTION][:, :1] = OPEN_GRIPPER_ACTION
+        gathered[IS_FIRST][:] = np.arange(self.context_frames) == 0
         batch = {key: torch.from_numpy(x).to(self.model.device) for key, x in gathered.items()}
         state = self.model.initial_state(len(rows))
         embed = self.model.embed(batch)

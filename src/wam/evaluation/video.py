@@ -1,8 +1,8 @@
-"""Moving and still pictures as bytes: labelled GIF or WebP clips, and PNG strips with real above imagined."""
+"""Moving and still pictures as bytes: labelled WebP clips, and PNG strips with real above imagined."""
 
 import io
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,21 +45,11 @@ def _framed(frame: NDArray[np.uint8], label: str, rgb: tuple[int, int, int]) -> 
     return page
 
 
-def _common_palette(pages: Sequence[Image.Image]) -> Image.Image:
-    """One palette from the first, middle and last page: a palette per page flickers and is larger."""
-    sample = [pages[0], pages[len(pages) // 2], pages[-1]]
-    mosaic = Image.new("RGB", (sum(page.width for page in sample), sample[0].height))
-    for index, page in enumerate(sample):
-        mosaic.paste(page, (index * page.width, 0))
-    return mosaic.quantize(255)
-
-
 def clip_bytes(
     frames: NDArray[np.uint8],
     *,
     success: bool | None,
     label: str = "",
-    image_format: Literal["gif", "webp"] = "gif",
     every: int = 2,
 ) -> bytes:
     """An endless animation of one episode with a border and a line of text.
@@ -68,11 +58,10 @@ def clip_bytes(
         frames: (T, h, w, 3) uint8 at 30 Hz.
         success: Green border and "success", red and "failure", or None for a neutral clip.
         label: Text under the picture, before the outcome.
-        image_format: ``gif`` or ``webp``; the latter is smaller and keeps all colours.
         every: Keep every n-th frame (the last one always).
 
     Returns:
-        The encoded file.
+        A WebP file.
 
     Raises:
         ValueError: If frames are not (T, h, w, 3) uint8 with T >= 1.
@@ -84,13 +73,8 @@ def clip_bytes(
     kept = sorted({*range(0, len(frames), every), len(frames) - 1})
     pages = [_framed(enlarge(frames[row]), text, rgb) for row in kept]
     durations = [round(1000 / FRAMES_PER_SECOND)] * (len(pages) - 1) + [round(1000 * HOLD_S)]
-    if image_format == "gif":
-        palette = _common_palette(pages)
-        pages = [page.quantize(palette=palette, dither=Image.Dither.NONE) for page in pages]
     file = io.BytesIO()
-    pages[0].save(
-        file, format=image_format.upper(), save_all=True, append_images=pages[1:], duration=durations, loop=0
-    )
+    pages[0].save(file, format="WEBP", save_all=True, append_images=pages[1:], duration=durations, loop=0)
     return file.getvalue()
 
 

@@ -157,7 +157,6 @@ def clone_policy(
     device: torch.device | str = "cpu",
     stop_after: int | None = None,
     description: str = "behavior cloning",
-    prefix: str = "",
 ) -> CloneResult:
     """Train a diffusion policy on expert windows, from seeded weights.
 
@@ -171,7 +170,6 @@ def clone_policy(
         device: Where to train; the policies are returned on the CPU.
         stop_after: End after this many steps although more are planned.
         description: Shown at the progress bar.
-        prefix: Put before the names of published metrics.
 
     Raises:
         ValueError: If the windows have another length than the policy's chunks.
@@ -199,7 +197,6 @@ def clone_policy(
         work_dir=work_dir,
         description=description,
         key=Checkpoint("cloning", data, pages).digest if work_dir else "",
-        prefix=prefix,
     )
     raw = policy.cpu()
     averaged = copy.deepcopy(raw)

@@ -7,7 +7,7 @@ from html import escape
 from importlib import resources
 from typing import Final
 
-_TYPES: Final = {"png": "image/png", "webp": "image/webp", "gif": "image/gif"}
+_TYPES: Final = {"png": "image/png", "webp": "image/webp"}
 
 
 @dataclass(frozen=True)

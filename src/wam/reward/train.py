@@ -2,18 +2,16 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor, nn
 
-from wam.contracts import LossOutput, config_to_dict
+from wam.contracts import LossOutput
 from wam.nn.linear_init import fan_in_uniform_
 from wam.reward.classifier import RewardClassifier
 from wam.reward.config import ClassifierConfig, RewardTrainingConfig
-from wam.training.checkpoint import Checkpoint
 from wam.training.config import steps_in_all
 from wam.training.loop import TrainingResult, train
 from wam.training.passes import ShuffledPasses, Stateless
@@ -73,11 +71,9 @@ def train_classifier(
     *,
     seed: int,
     parts: Sequence[int] = (),
-    work_dir: Path | None = None,
     device: torch.device | str = "cpu",
     stop_after: int | None = None,
     description: str = "reward classifier",
-    prefix: str = "",
 ) -> tuple[RewardClassifier, TrainingResult]:
     """Train a classifier from seeded weights.
 
@@ -88,11 +84,9 @@ def train_classifier(
         training: Length, batches, optimiser.
         seed: Seed of weights and batches.
         parts: Widths of the parts of one feature, for ``parts_alike``.
-        work_dir: Scratch folder to resume from; None keeps nothing.
         device: Where to train; the classifier is returned on the CPU.
         stop_after: End after this many steps although more are planned.
         description: Shown at the progress bar.
-        prefix: Put before the names of published metrics.
 
     Raises:
         ValueError: If the rows differ in number, a class has no frame, an input is not finite, or inputs that
@@ -112,22 +106,12 @@ def train_classifier(
         balanced=training.balanced,
         seed=seed,
     )
-    pages = {
-        "classifier": config_to_dict(classifier_config),
-        "training": config_to_dict(training),
-        "seed": seed,
-        "parts": list(parts),
-    }
-    key = Checkpoint("reward_training", {"feat": inputs, "label": marks}, pages).digest if work_dir else ""
     result = train(
         objective,
         steps=steps_in_all(training.steps, training.epochs, math.ceil(len(feat) / training.batch)),
         optimizer=training.optimizer,
         stop_after=stop_after,
-        work_dir=work_dir,
         description=description,
-        key=key,
-        prefix=prefix,
     )
     return classifier.cpu(), result
 

@@ -1,7 +1,7 @@
 """Configuration pages of fine-tuning in imagination and in the simulator."""
 
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, TypedDict
 
 from pydantic import Field, model_validator
 
@@ -21,6 +21,15 @@ def decisions_per_episode(imagine_steps: int, act_steps: int) -> int:
             f"set imagine_steps to {max(1, imagine_steps // max(1, act_steps)) * act_steps}"
         )
     return imagine_steps // act_steps
+
+
+class ImaginedWays(TypedDict):
+    """How actions are sent and the judge is asked in imagination; see ``ImaginedEnv``."""
+
+    reward_steps: Literal["every", "last"]
+    binarize_gripper: bool
+    clip_action: bool
+    command_response: float
 
 
 @config
@@ -126,6 +135,16 @@ class PPOConfig:
         if self.clip_base > self.clip_coef:
             raise ValueError(f"clip_base {self.clip_base} is above clip_coef {self.clip_coef}; swap them")
         return self
+
+    @property
+    def imagined_ways(self) -> ImaginedWays:
+        """What practice and whoever checks it do alike."""
+        return ImaginedWays(
+            reward_steps=self.reward_steps,
+            binarize_gripper=self.binarize_gripper,
+            clip_action=self.clip_action,
+            command_response=self.command_response,
+        )
 
     @property
     def minibatch_samples(self) -> int:

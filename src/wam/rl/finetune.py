@@ -61,7 +61,6 @@ def finetune(
     evaluate: Evaluator | None,
     work_dir: Path | None = None,
     description: str = "fine-tuning",
-    prefix: str = "",
 ) -> FinetuneResult:
     """Practise, update, evaluate now and then; ``policy`` and all that ``practice`` holds stay as they are.
 
@@ -74,7 +73,6 @@ def finetune(
         work_dir: Scratch folder; a killed run goes on from it, to the bit. A state of other settings or
             inputs in it is not used. None keeps nothing.
         description: Shown at the progress bar.
-        prefix: Put before the names of published metrics.
 
     Raises:
         ValueError: On steps that do not fit together.
@@ -87,7 +85,7 @@ def finetune(
     if not state.history:
         state.history.append({"iteration": 0.0})
         _evaluate(state, learner, evaluate)
-        _publish(state, prefix)
+        _publish(state)
     with progress_bar(config.iterations, description, "iteration", initial=state.iteration) as bar:
         while state.iteration < config.iterations:
             number = state.iteration + 1
@@ -98,7 +96,7 @@ def finetune(
             last = number == config.iterations
             if last or number % config.eval_every == 0:
                 _evaluate(state, learner, evaluate)
-            _publish(state, prefix)
+            _publish(state)
             if work_dir is not None and (last or number % config.checkpoint_every == 0):
                 keep_progress(work_dir, key, learner, state)
             bar.set_postfix_str(f"{practice.name} success {row[f'{practice.name}_success']:.2f}")
@@ -149,9 +147,9 @@ def _evaluate(state: Progress, learner: Learner, evaluate: Evaluator | None) -> 
         state.selected_weights = {k: v.detach().clone() for k, v in learner.actor.state_dict().items()}
 
 
-def _publish(state: Progress, prefix: str) -> None:
+def _publish(state: Progress) -> None:
     row = state.history[-1]
-    publish({f"{prefix}{name}": value for name, value in row.items() if name != "iteration"}, state.iteration)
+    publish({name: value for name, value in row.items() if name != "iteration"}, state.iteration)
 
 
 def _policy(learner: Learner, weights: Mapping[str, Tensor]) -> FineTunedPolicy:

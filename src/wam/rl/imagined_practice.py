@@ -56,11 +56,8 @@ class Imagination:
             imagine_steps=config.imagine_steps,
             act_steps=act_steps,
             generator=torch_generator(seed, "imagination", iteration, device=device),
-            reward_steps=config.reward_steps,
-            binarize_gripper=config.binarize_gripper,
-            clip_action=config.clip_action,
-            command_response=config.command_response,
             sight=self._sight,
+            **config.imagined_ways,
         )
 
     def identity(self) -> Identity:

@@ -83,7 +83,8 @@ class DecoderConfig:
             is above 0.
         corrects_painted_colors: Decode colour moments as what is to be added to those painted from the
             carried scene, instead of as a whole. Wants ``rssm.carries_scene``; published without either.
-        colors: Size of each camera's palette then, and where ``encoder.measures_colors``.
+        colors: Size of each camera's palette, used when ``losses.color_coef`` is above 0, and where
+            ``encoder.measures_colors``.
         feat_init_scale: Factor on the initial weights of the layer that reads the features; published 1.
             One-hot codes are small numbers to Xavier weights: the images begin almost without them.
     """

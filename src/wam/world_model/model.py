@@ -28,6 +28,7 @@ from wam.nn.distributions import balanced_kl, categorical_entropy, gumbel_noise
 from wam.nn.init import build_empty, initialise_
 from wam.nn.normalizer import MinMaxNormalizer
 from wam.training.checkpoint import Checkpoint
+from wam.world_model.color_decoder import color_loss
 from wam.world_model.color_targets import color_targets, with_color_targets
 from wam.world_model.colors import Colors, moments_of
 from wam.world_model.config import WorldModelConfig
@@ -66,7 +67,7 @@ class WorldModel(nn.Module):
         self.decoder = cast(Decoder, build_empty(lambda: Decoder(config.decoder, self.feat_dim)))
         self.inverse_dynamics = inverse_dynamics_of(config, self.encoder)
         self.proprio_decoder = proprio_decoder_of(config)
-        self.color_decoder = color_decoder_of(config, self.encoder)
+        self.color_decoder = color_decoder_of(config)
         known = self.color_decoder is not None or config.encoder.measures_colors
         self.colors = Colors(config.decoder.colors) if known else None
         initialise_(self, seed)
@@ -237,7 +238,6 @@ class WorldModel(nn.Module):
             "action": losses.action_coef,
             "proprio": losses.proprio_coef,
             "color": losses.color_coef,
-            "embed_color": 0.0 if self.config.encoder.measures_colors else losses.color_coef,
             "ahead": losses.overshooting_coef if overshooting is None else overshooting,
         }
         kept = {name: coef for name, coef in optional.items() if coef}
@@ -270,7 +270,7 @@ class WorldModel(nn.Module):
             # of all frames: reading colours costs next to nothing beside drawing pictures
             target, weight = color_targets(self.colors, batch)
             read = self.read_colors(observed.feat.flatten(end_dim=1))
-            terms |= self.color_decoder.losses(read, embed.flatten(end_dim=1), target, weight)
+            terms["color"] = color_loss(read, target, weight)
         return terms, metrics
 
     def to_checkpoint(self, **extra: Any) -> Checkpoint:

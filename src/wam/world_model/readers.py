@@ -1,4 +1,4 @@
-"""Which readers of features and embeddings a page asks for, beside the decoder of pictures."""
+"""Which readers of features a page asks for, and which head, beside the decoder of pictures."""
 
 from typing import cast
 
@@ -28,10 +28,9 @@ def proprio_decoder_of(config: WorldModelConfig) -> MLP | None:
     return cast(MLP, build_empty(lambda: MLP(config.feat, hidden, PROPRIO_DIM)))
 
 
-def color_decoder_of(config: WorldModelConfig, encoder: Encoder) -> ColorDecoder | None:
+def color_decoder_of(config: WorldModelConfig) -> ColorDecoder | None:
     """What reads colour moments out of features; None where ``losses.color_coef`` is 0."""
     if config.losses.color_coef == 0:
         return None
     page = config.decoder
-    seen = None if config.encoder.measures_colors else encoder.embed_dim
-    return ColorDecoder(config.feat, seen, page.color_hidden, moments_of(page.colors))
+    return ColorDecoder(config.feat, page.color_hidden, moments_of(page.colors))

@@ -161,7 +161,6 @@ def make_sampler(episodes: Episodes, config: WorldModelTrainingConfig, seed: int
         batch=config.batch,
         sequence_steps=config.sequence_steps,
         seed=seed,
-        replace_every=config.replace_every,
     )
 
 

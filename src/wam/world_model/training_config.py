@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from wam.contracts import config
 from wam.training.config import OptimizerConfig
@@ -71,8 +71,6 @@ class WorldModelTrainingConfig:
             where one ends. ``published`` cuts the list of all windows into one stretch a stream and carries
             the state over the ends of episodes; each episode's last frame is never used (docs/published.md,
             faults B2 and B3).
-        replace_every: Steps after which a quarter of the streams is moved to random places, which mixes
-            batches when a pass over the data is long; absent, streams read straight through.
         validation_batches: Batches of held-out streams behind each validation point; 0 switches it off.
         validate_every: Steps between validation points.
         optimizer: Its page.
@@ -90,7 +88,6 @@ class WorldModelTrainingConfig:
     precision: Precision = "fp32"
     reset_probability: float = Field(default=0.0, ge=0, lt=1)
     streams: Literal["episodes", "published"] = "episodes"
-    replace_every: int | None = Field(default=None, gt=0)
     validation_batches: int = Field(default=0, ge=0)
     validate_every: int = Field(default=500, gt=0)
     optimizer: OptimizerConfig
@@ -98,14 +95,6 @@ class WorldModelTrainingConfig:
     checkpoint_every: int = Field(default=500, gt=0)
     recurrent_phase: RecurrentPhaseConfig | None = None
     scene: SceneTrainingConfig | None = None
-
-    @model_validator(mode="after")
-    def _published_streams_read_straight_through(self) -> "WorldModelTrainingConfig":
-        if self.streams == "published" and self.replace_every is not None:
-            raise ValueError(
-                f"replace_every {self.replace_every} has no effect on streams 'published'; leave it out"
-            )
-        return self
 
 
 def check_scene(model: WorldModelConfig, training: WorldModelTrainingConfig) -> None:

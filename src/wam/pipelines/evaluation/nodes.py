@@ -163,14 +163,12 @@ def evaluate_expert(
     config: EvaluationConfig,
     simulator: SimConfig,
     compute: ComputeConfig,
-    seed: int,
 ) -> tuple[pd.DataFrame, Metrics]:
     """The scripted expert, which knows where everything is, from the same held-out starts."""
     result = expert_rollout(
         simulator,
         starts_from_table(starts, task.name, "test"),
         task.name,
-        seed=seed,
         workers=compute.processes,
         max_steps=config.max_steps,
     )
@@ -213,7 +211,9 @@ def clips(results: Mapping[str, RolloutResult], task: str) -> dict[str, bytes]:
             label = f"{task} {name} start {start}"
             outcome = "success" if success else "failure"
             files[f"{task}-{name}-{start:02d}-{outcome}.webp"] = clip_bytes(
-                frames, success=success, label=label, image_format="webp"
+                frames,
+                success=success,
+                label=label,
             )
     return files
 

@@ -27,7 +27,9 @@ from wam.pipelines.grid import (
 )
 from wam.training.companion import apart
 
-_PAGES = ["evaluation", "simulator", "compute", "seed"]
+_SEEDLESS = ["evaluation", "simulator", "compute"]
+"""Pages of the expert, which draws nothing; all others read ``seed`` too."""
+_PAGES = [*_SEEDLESS, "seed"]
 _PARAMS = ["params:task", *[f"params:{page}" for page in _PAGES]]
 
 
@@ -80,7 +82,7 @@ def _expert_nodes() -> Pipeline:
         [
             Node(
                 evaluate_expert,
-                ["starts", *_PARAMS],
+                ["starts", "params:task", *[f"params:{page}" for page in _SEEDLESS]],
                 ["evaluation", "evaluation_metrics"],
                 name="evaluate_expert",
             )
@@ -153,7 +155,8 @@ def _rows(condition: str) -> Pipeline:
             rows={"control": "controls"},
         )
     of_condition = ["world_model"] if is_world_model(condition) else []
-    return cells(nodes, [condition], shared=["starts"], of_condition=of_condition, parameters=_PAGES)
+    pages = _SEEDLESS if condition == "expert" else _PAGES
+    return cells(nodes, [condition], shared=["starts"], of_condition=of_condition, parameters=pages)
 
 
 def create_pipeline(conditions: Sequence[str] = CONDITIONS) -> Pipeline:

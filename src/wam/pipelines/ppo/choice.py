@@ -49,8 +49,7 @@ def simulator_evaluator(
 def with_known_result(evaluate: Evaluator, cloned: DiffusionPolicy, calibration: pd.DataFrame) -> Evaluator:
     """An evaluator that knows the result of the unchanged policy: calibration ran it from the same starts."""
     real = calibration[calibration["world"] == REAL]
-    if "role" in real:  # tables that were made before there was one are of selection starts alone
-        real = real[real["role"] == SELECTION]
+    real = real[real["role"] == SELECTION]
     digest = behavior_digest(cloned)
 
     def run(policy: FineTunedPolicy) -> Mapping[str, float]:

@@ -96,6 +96,6 @@ def pictures(quality: OpenLoopQuality) -> dict[str, bytes]:
             [real, imagined], labels=["real", "imagined"], columns=columns
         )
         files[f"clip-{index}.webp"] = clip_bytes(
-            quality.beside(index), success=None, label="real above imagined", image_format="webp"
+            quality.beside(index), success=None, label="real above imagined"
         )
     return files
