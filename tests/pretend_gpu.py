@@ -7,7 +7,7 @@ copies. How quick or exact a GPU is it cannot tell.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 
 import torch
@@ -18,6 +18,11 @@ from torch.utils._pytree import tree_flatten
 GPU = torch.device("cuda", 0)
 _DEVICE = Tensor.device.__get__
 _READS = {Tensor.numpy, Tensor.__array__}
+_WAITS = {
+    *(Tensor.item, Tensor.tolist, Tensor.__bool__, Tensor.__float__, Tensor.__int__, Tensor.__index__),
+    *(Tensor.cpu, Tensor.nonzero, torch.nonzero, Tensor.masked_select, torch.masked_select, torch.unique),
+}
+"""What cannot go on before the GPU has caught up."""
 _COPIES = {Tensor.copy_, Tensor.cpu, Tensor.to, Tensor.type_as}
 _INDEXED = {Tensor.__getitem__}
 
@@ -27,7 +32,13 @@ class MixedDevicesError(RuntimeError):
 
 
 class OnGpu(Tensor):
-    """A tensor that is taken to be on the GPU."""
+    """A tensor that is taken to be on the GPU.
+
+    Attributes:
+        waits: Names of the operations so far for which the host had to wait.
+    """
+
+    waits: ClassVar[list[str]] = []
 
     @classmethod
     def __torch_function__(
@@ -40,6 +51,8 @@ class OnGpu(Tensor):
             return True
         if func is torch._has_compatible_shallow_copy_type:
             return False  # a module that is moved gets new parameters
+        if func in _WAITS or (func is Tensor.to and _wanted(args[1:], kwargs) == "cpu"):
+            cls.waits.append(func.__name__)
         if func in _READS:
             raise MixedDevicesError(f"{func.__name__} of a tensor on the GPU; copy it with .cpu() first")
         if func is Tensor.cpu or (func is Tensor.to and _wanted(args[1:], kwargs) == "cpu"):
@@ -69,7 +82,7 @@ class _Factories(TorchFunctionMode):
         wanted = _wanted(args[1:] if moves else (), kwargs)
         if wanted != "cuda":
             return func(*args, **kwargs)
-        found = func(*((args[0], *_on_cpu(args[1:])) if moves else args), **_on_cpu(kwargs))
+        found = func(*(_on_cpu(args) if moves else args), **_on_cpu(kwargs))
         return _on_gpu(
             found.clone() if moves and found is args[0] and not isinstance(found, OnGpu) else found
         )
@@ -139,6 +152,7 @@ def pretended_gpu() -> Iterator[torch.device]:
         The device.
     """
     with (
+        mock.patch.object(OnGpu, "waits", []),
         mock.patch("torch.Generator", _Generator),
         mock.patch("torch.cuda.is_available", return_value=True),
         mock.patch("torch.cuda.is_bf16_supported", return_value=True),

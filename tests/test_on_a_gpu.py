@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -9,7 +10,11 @@ import torch
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.runner import SequentialRunner
-from pretend_gpu import MixedDevicesError, pretended_gpu
+from pretend_gpu import MixedDevicesError, OnGpu, pretended_gpu
+from toy_world import LIKE_BASE, tiny_config, tiny_training, toy_episodes
+
+from wam.world_model.model import WorldModel
+from wam.world_model.train import WorldModelObjective
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,6 +45,23 @@ def test_it_allows_what_a_gpu_allows(gpu: torch.device) -> None:
     devices = [there.new_zeros(1), there + here.to(gpu), there * torch.tensor(2.0), layer.weight.grad]
     assert {tensor.device for tensor in (*devices, there[torch.tensor([1])])} == {gpu}
     assert there.cpu().device == there.to("cpu").device == here.copy_(there).device == torch.device("cpu")
+
+
+@pytest.mark.parametrize("page", [{}, LIKE_BASE], ids=["published", "base"])
+def test_a_training_step_never_waits_for_the_device(page: dict[str, Any], gpu: torch.device) -> None:
+    model = WorldModel(tiny_config(**page), seed=0).to(gpu)
+    training = tiny_training(precision="bf16", decode_fraction=0.5, reset_probability=0.1)
+    objective = WorldModelObjective(model, toy_episodes(), training, seed=0)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    OnGpu.waits.clear()
+    for step in range(3):
+        optimizer.zero_grad()
+        objective.loss(step).loss.backward()
+        # clipping is PyTorch's, and asks tensors for their device where none pretends
+        optimizer.step()
+    assert OnGpu.waits == []
+    float(objective.loss(3).loss.detach())
+    assert OnGpu.waits == ["__float__"]
 
 
 @pytest.mark.slow
