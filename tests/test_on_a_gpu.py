@@ -65,15 +65,19 @@ def test_a_training_step_never_waits_for_the_device(page: dict[str, Any], gpu: t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("judge", ["readout", "classifier"])
-def test_every_stage_keeps_its_tensors_on_one_device(judge: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "pages",
+    [{}, {"rewards": {"judge": "classifier"}, "policy": {"sees": "features"}}],
+    ids=["base", "as published"],
+)
+def test_every_stage_keeps_its_tensors_on_one_device(pages: dict[str, Any], tmp_path: Path) -> None:
     bootstrap_project(ROOT)
     options = {
         "compute": {"device": "cuda"},
-        "rewards": {"judge": judge},
         "data_root": str(tmp_path / "data"),
         "mlflow_uri": f"sqlite:///{tmp_path / 'mlflow.db'}",
         "mlflow_artifacts": str(tmp_path / "mlartifacts"),
+        **pages,
     }
     with pretended_gpu(), KedroSession.create(ROOT, env="smoke", runtime_params=options) as session:
         session.run(runner=SequentialRunner(), to_nodes=["wam.open_drawer.evaluate_policies"])
