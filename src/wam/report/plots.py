@@ -94,7 +94,7 @@ def plot_success(success: pd.DataFrame, colors: Mapping[str, str] | None = None)
         axes.grid(visible=False, axis="x")
         for edge in range(1, len(tasks)):
             axes.axvline(edge - 0.5, color="#e5e7eb", linewidth=0.8)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=6)
         return to_svg(figure)
 
 
