@@ -24,6 +24,7 @@ from benchmarks.measure import Row, ratio_row, save, table, take_turns
 from benchmarks.peers import version_of
 from wam.contracts import config_from_dict
 from wam.seeding import torch_generator
+from wam.training.device import has_bf16
 from wam.training.memory import keep_freed_memory
 from wam.world_model.config import WorldModelConfig
 from wam.world_model.model import WorldModel
@@ -127,7 +128,7 @@ def step_rows(args: argparse.Namespace) -> list[Row]:
 
     size = args.batch, args.steps
     precisions: dict[str, Autocast] = {"fp32": nullcontext}
-    if torch.cpu._is_avx512_bf16_supported():
+    if has_bf16(torch.device("cpu")):
         precisions["bf16"] = partial(torch.autocast, "cpu", torch.bfloat16)
     sides: dict[str, Callable[[], object]] = {}
     for name, autocast in precisions.items():
@@ -139,12 +140,12 @@ def step_rows(args: argparse.Namespace) -> list[Row]:
     if "bf16" in precisions:
         half = seconds["theirs bf16"], seconds["ours bf16"]
         rows.append(ratio_row(f"{work} bf16/bf16 autocast", "LUMOS", *half, bar=1.8))
-        rows.append(ratio_row(f"{work}, our bf16/stock fp32", "LUMOS", stock, seconds["ours bf16"]))
     else:
         why = "this processor has no instructions for bf16 (avx512_bf16)"
         rows.append(Row(f"{work} bf16/bf16 autocast", "LUMOS", None, bar=1.8, note=why))
-    name = f"{work}, our default (fp32)/stock fp32"
-    return [*rows, ratio_row(name, "LUMOS", stock, seconds["ours fp32"], bar=3.5)]
+    default = "bf16" if "bf16" in precisions else "fp32"  # world_model_training.precision: auto
+    name = f"{work}, our default ({default})/stock fp32"
+    return [*rows, ratio_row(name, "LUMOS", stock, seconds[f"ours {default}"], bar=3.5)]
 
 
 def rssm_rows(args: argparse.Namespace) -> list[Row]:

@@ -82,6 +82,8 @@ class _Factories(TorchFunctionMode):
         wanted = _wanted(args[1:] if moves else (), kwargs)
         if wanted != "cuda":
             return func(*args, **kwargs)
+        if moves and not isinstance(args[0], OnGpu) and args[0].dim() > 0 and not kwargs.get("non_blocking"):
+            OnGpu.waits.append(func.__name__)  # from memory that the GPU cannot fetch by itself
         found = func(*(_on_cpu(args) if moves else args), **_on_cpu(kwargs))
         return _on_gpu(
             found.clone() if moves and found is args[0] and not isinstance(found, OnGpu) else found
@@ -138,10 +140,18 @@ def _refuse_mixed(func: Callable[..., Any], args: Any, kwargs: Any) -> None:
 
 
 class _Generator(torch.Generator):
-    """Draws on the CPU, whatever device is named."""
+    """Draws on the CPU, and says that it draws on the device that was named."""
 
-    def __new__(cls, device: torch.device | str = "cpu") -> "_Generator":  # noqa: ARG004 - as the original
-        return super().__new__(cls)
+    _named: torch.device
+
+    def __new__(cls, device: torch.device | str = "cpu") -> "_Generator":
+        made = super().__new__(cls)
+        made._named = torch.device(device)
+        return made
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return self._named
 
 
 @contextmanager
@@ -156,6 +166,7 @@ def pretended_gpu() -> Iterator[torch.device]:
         mock.patch("torch.Generator", _Generator),
         mock.patch("torch.cuda.is_available", return_value=True),
         mock.patch("torch.cuda.is_bf16_supported", return_value=True),
+        mock.patch.object(Tensor, "pin_memory", lambda tensor: tensor),
         mock.patch("torch.cuda.mem_get_info", return_value=(64 * 2**30, 80 * 2**30)),
         _Factories(),
     ):

@@ -78,7 +78,3 @@ def test_imagination_follows_the_recorded_actions(model):
     other.action[:] = 0
     before, after = measure(model), open_loop_quality(model, other, sequences=3, steps=8, seed=0)
     assert not np.array_equal(before.imagined, after.imagined)
-
-
-def test_repeating_the_first_frame_is_an_option(model):
-    assert not measure(model).by_step.equals(measure(model, start_repeats=4).by_step)

@@ -41,9 +41,7 @@ def test_work_with_another_judge_or_of_another_task_is_told_apart(world):
 def test_history_has_a_row_per_iteration_and_figures_where_evaluated(world):
     rows = []
     unsubscribe = metrics.subscribe(lambda values, step: rows.append((step, values)))
-    result = run(
-        world, world.config(iterations=5), evaluate=lambda _: {"success": 0.5, "steps": 9.0}, prefix="ppo/"
-    )
+    result = run(world, world.config(iterations=5), evaluate=lambda _: {"success": 0.5, "steps": 9.0})
     unsubscribe()
     assert [row["iteration"] for row in result.history] == [0, 1, 2, 3, 4, 5]
     assert [row["iteration"] for row in result.history if "real_success" in row] == [0, 2, 4, 5]
@@ -51,7 +49,7 @@ def test_history_has_a_row_per_iteration_and_figures_where_evaluated(world):
     expected = {"imagined_success", "policy_loss", "value_loss", "bc_loss", "approx_kl", "clip_fraction"}
     assert all(expected <= row.keys() for row in result.history[1:])
     assert [step for step, _ in rows] == [0, 1, 2, 3, 4, 5]
-    assert rows[2][1]["ppo/real_success"] == 0.5
+    assert rows[2][1]["real_success"] == 0.5
 
 
 def test_best_evaluation_is_selected_and_the_earliest_of_equals(world):

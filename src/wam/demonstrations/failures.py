@@ -44,9 +44,9 @@ AFTER_SUCCESS: Final = 10
 """Frames kept after the first success; accepted play segments have up to 16 (docs/published.md, segments)."""
 
 Arrays = Mapping[str, Any]
+"""Arrays by name, in memory or lazy (sliced before they are read)."""
 RECORDED: Final[RotationConvention] = "extrinsic"
 """How rotations of recorded proprioception are to be read."""
-"""Arrays by name, in memory or lazy (sliced before they are read)."""
 
 
 @config

@@ -93,7 +93,7 @@ def picture(name: str, content: bytes, caption: str) -> str:
         caption: Text below it, and for readers without pictures.
 
     Raises:
-        ValueError: If the ending is neither png, webp nor gif.
+        ValueError: If the ending is neither png nor webp.
     """
     ending = name.rsplit(".", 1)[-1].lower()
     if ending not in _TYPES:

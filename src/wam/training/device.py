@@ -3,6 +3,7 @@
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -47,3 +48,8 @@ def has_bf16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name) is True for name in BF16_INSTRUCTIONS)
+
+
+def sent(x: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the host on a device, without waiting for what the device still does."""
+    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)

@@ -135,8 +135,7 @@ class LossConfig:
         proprio_coef: Of half the squared error of decoded, normalised proprioception; published 0,
             which leaves that decoder out.
         color_coef: Of half the squared error of colour moments (``wam.world_model.colors``) decoded from the
-            features, and again from an embedding that does not hold them; published 0, which leaves that
-            decoder out.
+            features; published 0, which leaves that decoder out.
         overshooting_coef: Of the KL of a prior that has seen the first frame of a window only
             (``wam.world_model.overshooting``); published 0.
     """

@@ -10,6 +10,7 @@ from torch import Tensor
 from wam.contracts import ACTION, IMAGE_GRIPPER, IMAGE_STATIC, IS_FIRST, PREV_ACTION, PROPRIO, Batch
 from wam.episodes.loaded import Episodes
 from wam.episodes.sampler import gather_batch
+from wam.training.device import sent
 
 RESIDENT_SHARE = 0.5
 """Of the GPU's free memory that frames may take; the rest is for training."""
@@ -38,9 +39,7 @@ class HostFrames:
     def batch(self, rows: NDArray[np.int64]) -> Batch:
         """See ``Frames``."""
         gathered = {key: torch.from_numpy(x) for key, x in gather_batch(self._episodes, rows).items()}
-        if self._device.type == "cuda":
-            return {key: x.pin_memory().to(self._device, non_blocking=True) for key, x in gathered.items()}
-        return gathered
+        return {key: sent(x, self._device) for key, x in gathered.items()}
 
 
 class ResidentFrames:
@@ -65,7 +64,7 @@ class ResidentFrames:
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
         """See ``Frames``."""
-        index = torch.from_numpy(rows).to(self._device)
+        index = sent(torch.from_numpy(rows), self._device)
         return {key: x[index] for key, x in self._frames.items()}
 
 

@@ -224,7 +224,7 @@ class RSSM(nn.Module):
             state: Before the first frame.
             noise: Gumbel noise for the posterior samples.
 
-        Under autocast products are made in its precision, all else in that of weights: states must not drift.
+        Under autocast products and the prior are made in its precision, all else in that of the weights.
         """
         embed = embed.to(self.stoch_in.weight.dtype)
         products = product_dtype(self.stoch_in.weight)

@@ -13,7 +13,7 @@ from wam.episodes.loaded import Episodes
 from wam.episodes.published_streams import PublishedStreams, Streams
 from wam.episodes.sampler import StreamSampler
 from wam.seeding import torch_generator
-from wam.training.device import resolve_precision
+from wam.training.device import resolve_precision, sent
 from wam.world_model.color_targets import ColorTargets
 from wam.world_model.frames import make_frames
 from wam.world_model.model import WorldModel
@@ -87,7 +87,7 @@ class WorldModelObjective:
         with torch.autocast(device.type, torch.bfloat16, enabled=self._precision == "bf16"):
             return self._model_loss(
                 batch,
-                state.masked(torch.from_numpy(~starts_new).to(device)),
+                state.masked(sent(torch.from_numpy(~starts_new), device)),
                 torch_generator(self._seed, self.part_name, step, device=device),
                 decode_fraction=self._config.decode_fraction,
                 reset=self._random_resets(step, part),
@@ -107,7 +107,7 @@ class WorldModelObjective:
         shape = (self._config.batch, self._config.sequence_steps)
         draw = torch.rand(shape, generator=torch_generator(self._seed, self.part_name, "resets", step))
         draw = draw[part.streams] if part else draw
-        return (draw < self._config.reset_probability).to(self._model.device)
+        return sent(draw < self._config.reset_probability, self._model.device)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The states that the streams carry."""

@@ -63,8 +63,8 @@ class WorldModelTrainingConfig:
             for each step; the loss is their mean, so it is unbiased. 1 is the published form, a third
             gives several times as many steps per second (docs/published.md, first trial).
         precision: ``fp32``, or ``bf16`` for convolutions, products with matrices and their gradients;
-            weights, recurrent states, norms and losses stay in fp32. ``auto`` is bf16 on GPUs and CPUs with
-            instructions for it, and fp32 elsewhere: others are many times slower with bf16.
+            weights, recurrent states, the time loop's norms and losses stay in fp32. ``auto`` is bf16 on GPUs
+            and CPUs with instructions for it, and fp32 elsewhere: others are many times slower with bf16.
         reset_probability: Chance per frame that the state is dropped although the episode goes on;
             published 0.01, not needed when streams reset at true starts.
         streams: How the data is read. ``episodes`` tiles each episode, so that states are dropped exactly
