@@ -82,17 +82,19 @@ def train_scene_readout(
     Where the state carries the scene nothing is trained: it is copied, and as wrong as it was read.
     """
     episodes = training_episodes.load(images=False)
-    rows = np.arange(0, episodes.num_frames, math.ceil(episodes.num_frames / training.max_frames))
+    ids = play_features["frame_id"]
+    chosen = np.arange(0, len(ids), math.ceil(len(ids) / training.max_frames))
+    rows = episodes.row_of(ids[chosen])
     held_back = episodes.episode_of(rows) % training.hold_back == training.hold_back - 1
     size = config_from_dict(WorldModelConfig, world_model.config)
     if size.scene_at is not None:
         copied = SceneReadout(size.feat, readout, size.scene_at)
-        feat = torch.from_numpy(np.asarray(play_features.lazy("feat").oindex[rows[held_back]]))
+        feat = torch.from_numpy(np.asarray(play_features.lazy("feat").oindex[chosen[held_back]]))
         scene = torch.from_numpy(episodes.scene_state[rows[held_back]][:, QUANTITIES].astype(np.float32))
         errors = readout_quality(copied, feat, scene)
         return copied.to_checkpoint(), {"stage": "rewards", "task": "all", **errors}
     trained, errors = train_readout(
-        np.asarray(play_features.lazy("feat").oindex[rows]),
+        np.asarray(play_features.lazy("feat").oindex[chosen]),
         episodes.scene_state[rows],
         held_back,
         readout,
