@@ -258,6 +258,8 @@ def test_nor_are_those_of_an_ablations_refined_rows() -> None:
         ({"ppo": {"imagine_steps": 7}}, False, None),
         ({"ppo": {"ft_denoising_steps": 21}}, True, "ppo.ft_denoising_steps 21 is above"),
         ({"behavior_cloning": {"demonstrations": 3}}, False, "demonstrations 3 is above selection.demos 2"),
+        ({"world_model_training": {"scene": None}}, False, "world_model_training.scene is absent"),
+        ({"compute": {"accumulate": 9}}, False, "9 parts"),
     ],
 )
 def test_a_cell_that_would_fail_late_is_refused(

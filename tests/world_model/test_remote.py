@@ -77,6 +77,7 @@ def test_a_bare_machine_trains_what_this_one_would(
     here = [{k: v for k, v in row.items() if "validation" not in k} for row in result.history]
     assert history == here
     assert checkpoint.extra["remote"]["weights"] == "bfloat16"
+    assert checkpoint.extra["precision"] == "fp32"
     assert WorldModel.from_checkpoint(checkpoint).device.type == "cpu"
 
 

@@ -9,6 +9,7 @@ from toy_world import LIKE_BASE, tiny_config, tiny_training, toy_episodes
 
 from wam.episodes.statistics import ProprioStatistics
 from wam.episodes.store import EpisodeStore
+from wam.training import device
 from wam.training.resume import History
 from wam.world_model.model import WorldModel
 from wam.world_model.part import Part, split_streams
@@ -108,3 +109,14 @@ def test_any_number_of_devices_goes_on_from_any_other_with_the_same_losses(make_
         assert torch.equal(one, other)
     assert alone.colors.image_static.nearest.any(), "the palette was found"
     assert alone.rssm.arm_motion.weight.any(), "so was how the arm moves"
+
+
+def test_a_training_that_began_in_another_precision_is_begun_anew(make_store, tmp_path, monkeypatch) -> None:
+    store, page = make_store(), tiny_training(batch=2, sequence_steps=3, precision="auto", log_every=1)
+    folder = tmp_path / "moved"
+    monkeypatch.setattr(device, "has_bf16", lambda _: False)
+    train_world_model_on(task_in(folder, store, page, stop=2), 1, "cpu")
+    monkeypatch.setattr(device, "has_bf16", lambda _: True)  # on another machine
+    _, moved = train_world_model_on(task_in(folder, store, page), 1, "cpu")
+    _, fresh = train_world_model_on(task_in(tmp_path / "fresh", store, page), 1, "cpu")
+    assert moved.history == fresh.history

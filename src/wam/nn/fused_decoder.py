@@ -81,15 +81,15 @@ class _DecodedError(torch.autograd.Function):
             if wanted:  # the gradient takes the place of what it is of
                 points[rows] = stack.backward(difference.to(precision))
         if wanted:
-            ctx.save_for_backward(*stack.gradients(shown, points))
-            ctx.input_dtype = x.dtype
+            d_x, *d_weights = stack.gradients(shown, points)
+            ctx.save_for_backward(d_x.to(x.dtype), *d_weights)
         return total
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         d_x, *d_weights = (saved * grad.to(saved.dtype) for saved in ctx.saved_tensors)
-        return d_x.to(ctx.input_dtype), None, None, *d_weights
+        return d_x, None, None, *d_weights
 
 
 class _Stack:

@@ -9,7 +9,7 @@ Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
-"""Of processors that compute products in bf16 quicker than in fp32; all others do so many times slower."""
+"""Of processors that are quicker in bf16 than in fp32: with AVX2 alone they are many times slower."""
 
 
 def resolve_device(name: Device) -> torch.device:
