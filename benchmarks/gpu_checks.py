@@ -3,16 +3,15 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from benchmarks.gpu_run import Figure, Run
 from benchmarks.world_model import build
-from wam.contracts import LossOutput
 from wam.seeding import torch_generator
 from wam.training.loop import train
+from wam.world_model.captured_step import CapturedObjective, replayed_on_gpu
 from wam.world_model.train import WorldModelObjective
 
 EQUAL = 1e-5
@@ -102,29 +101,37 @@ def parity(run: Run) -> Iterator[Figure]:
     )
 
 
-class Listening(WorldModelObjective):
-    """An objective that keeps every loss, on the device."""
+def losses_of(run: Run, precision: str, *, capture: bool) -> tuple[Tensor, bool]:
+    """The loss of every step of a training, and whether its last ones were replayed."""
+    batch, steps = run.sizes.drift
+    page = run.training(batch, steps, precision)
+    plain = WorldModelObjective(run.model(), run.episodes, page, seed=1)
+    objective = replayed_on_gpu(plain, capture=capture)
+    history = train(
+        objective, steps=steps, optimizer=page.optimizer, log_every=1, description=precision
+    ).history
+    replayed = isinstance(objective, CapturedObjective) and objective.recorded
+    return torch.tensor([row["loss"] for row in history], dtype=torch.float64), replayed
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.losses: list[Tensor] = []
 
-    def loss(self, step: int) -> LossOutput:
-        """The loss of a step."""
-        output = super().loss(step)
-        self.losses.append(output.loss.detach())
-        return output
+def replays(run: Run) -> Iterator[Figure]:
+    """Two trainings that differ in how kernels are launched alone."""
+    _, steps = run.sizes.drift
+    plain, _ = losses_of(run, "fp32", capture=False)
+    got, replayed = losses_of(run, "fp32", capture=True)
+    what = f"losses of {steps} steps, replayed as a graph against kernels launched one by one"
+    if run.on_gpu and not replayed:
+        yield Figure("checks", what, None, note="NOT REPLAYED: the log says why")
+        return
+    worst = float((got / plain - 1).abs().max())
+    note = "fp32, convolutions with what the library chooses" if run.on_gpu else "no GPU: nothing is replayed"
+    yield Figure("checks", what, worst, "relative", FIRST_STEP, at_most=True, note=note)
 
 
 def drift(run: Run) -> Iterator[Figure]:
     """Two trainings that differ in precision alone."""
     batch, steps = run.sizes.drift
-    losses = {}
-    for precision in ("fp32", "bf16"):
-        page = run.training(batch, steps, precision)
-        objective = Listening(run.model(), run.episodes, page, seed=1)
-        train(objective, steps=steps, optimizer=page.optimizer, log_every=steps, description=precision)
-        losses[precision] = torch.stack(objective.losses).double().cpu()
+    losses = {precision: losses_of(run, precision, capture=False)[0] for precision in ("fp32", "bf16")}
     difference = (losses["bf16"] / losses["fp32"] - 1).abs()
     where = f"B {batch}, T {run.sizes.steps}, same weights, frames and noise"
     yield Figure(
@@ -178,5 +185,6 @@ def waiting(run: Run) -> Iterator[Figure]:
 def checks(run: Run) -> Iterator[Figure]:
     """All of them."""
     yield from parity(run)
+    yield from replays(run)
     yield from drift(run)
     yield from waiting(run)

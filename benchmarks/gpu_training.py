@@ -16,14 +16,16 @@ from benchmarks.world_model import build
 from wam.contracts import IMAGE_GRIPPER, IMAGE_STATIC, LossOutput
 from wam.nn.distributions import balanced_kl
 from wam.seeding import torch_generator
+from wam.training.captured import PLAIN_CALLS
 from wam.training.loop import train
 from wam.training.optim import make_optimizer
+from wam.world_model.captured_step import CapturedObjective, replayed_on_gpu
 from wam.world_model.frames import HostFrames, ResidentFrames
 from wam.world_model.model import WorldModel
 from wam.world_model.train import WorldModelObjective, make_sampler
 
-WARM_UP = 4
-"""Steps before the first timed one: libraries choose their kernels, the allocator grows."""
+WARM_UP = PLAIN_CALLS + 2
+"""Steps before the first timed one: libraries choose kernels, the allocator grows, the step is recorded."""
 PUBLISHED_BATCH = 500
 STEPS_PER_SECOND = 8.0
 """To reach at the published batch, on an H200."""
@@ -63,7 +65,7 @@ def flop_per_frame(run: Run) -> float:
 class Stamped:
     """An objective that notes the time before some steps, when the device has finished those before."""
 
-    def __init__(self, run: Run, objective: WorldModelObjective, steps: set[int]) -> None:
+    def __init__(self, run: Run, objective: WorldModelObjective | CapturedObjective, steps: set[int]) -> None:
         self._run, self._objective, self._steps = run, objective, steps
         self.stamps: list[float] = []
 
@@ -73,10 +75,18 @@ class Stamped:
 
     def loss(self, step: int) -> LossOutput:
         """The loss of a step."""
+        return self._objective.loss(step)
+
+    def accumulate(self, step: int) -> LossOutput:
+        """The gradient of a step, as the objective makes it."""
         if step in self._steps:
             self._run.wait()
             self.stamps.append(time.perf_counter())
-        return self._objective.loss(step)
+        if isinstance(self._objective, CapturedObjective):
+            return self._objective.accumulate(step)
+        output = self._objective.loss(step)
+        output.loss.backward()  # type: ignore[no-untyped-call]
+        return output
 
     def state_dict(self) -> dict[str, Tensor]:
         """The objective's."""
@@ -87,19 +97,21 @@ class Stamped:
         self._objective.load_state_dict(state)
 
 
-def step_seconds(run: Run, batch: int, precision: str) -> tuple[float, str]:
+def step_seconds(run: Run, batch: int, precision: str, *, capture: bool = True) -> tuple[float, str]:
     """Seconds of a step of the library's own training loop, the median block's; and its peak memory."""
     blocks, size = run.sizes.step_blocks
     marks = [WARM_UP + block * size for block in range(blocks + 1)]
     total = marks[-1] + 1
     taken = run.begin_peak()
     page = run.training(batch, total, precision)
-    objective = WorldModelObjective(run.model(), run.episodes, page, seed=0)
+    plain = WorldModelObjective(run.model(), run.episodes, page, seed=0)
+    objective = replayed_on_gpu(plain, capture=capture)
     stamped = Stamped(run, objective, set(marks))
     name = f"B {batch} {precision}"
     train(stamped, steps=total, optimizer=page.optimizer, log_every=total, description=name)
     peak = run.peak()
     memory = "" if peak is None else f", peak memory {peak - taken:.1f} GB with the resident frames"
+    memory += ", replayed" if isinstance(objective, CapturedObjective) and objective.recorded else ""
     return float(np.median(np.diff(stamped.stamps))) / size, memory
 
 
@@ -108,20 +120,20 @@ def steps(run: Run) -> Iterator[Figure]:
     run.known["flop"] = flop_per_frame(run)
     note = "products and convolutions, forward and backward, counted by torch.utils.flop_counter"
     yield Figure("step", "work a frame", run.known["flop"] / 1e9, "GFLOP", note=note)
-    for precision in ("bf16", "fp32"):
+    for precision, capture in (("bf16", True), ("bf16", False), ("fp32", True)):
         for batch in run.sizes.batches:
-            yield step_figure(run, batch, precision)
+            yield step_figure(run, batch, precision, capture=capture)
 
 
-def step_figure(run: Run, batch: int, precision: str) -> Figure:
+def step_figure(run: Run, batch: int, precision: str, *, capture: bool) -> Figure:
     """One batch size; one that does not fit is a figure too."""
     length = run.sizes.steps
-    what = f"step B {batch}, T {length}, {precision}"
+    what = f"step B {batch}, T {length}, {precision}" + ("" if capture else ", kernels launched one by one")
     try:
-        seconds, memory = step_seconds(run, batch, precision)
+        seconds, memory = step_seconds(run, batch, precision, capture=capture)
     except torch.cuda.OutOfMemoryError:
         return Figure("step", what, None, note="does not fit into the device's memory")
-    if precision == "bf16":
+    if precision == "bf16" and capture:
         run.known["largest"] = max(batch, run.known.get("largest", 0))
     frames = batch * length / seconds
     note = f"{1e3 * seconds:.1f} ms, {frames:,.0f} frames/s{memory}"
@@ -131,7 +143,7 @@ def step_figure(run: Run, batch: int, precision: str) -> Figure:
     if batch == PUBLISHED_BATCH and rate and precision == "bf16":
         wanted = SHARE_OF_RATE * rate / (run.known["flop"] * batch * length)
         note += f" ({SHARE_OF_RATE:.0%} would be {wanted:.1f} steps/s)"
-    bar = STEPS_PER_SECOND if batch == PUBLISHED_BATCH and precision == "bf16" else None
+    bar = STEPS_PER_SECOND if batch == PUBLISHED_BATCH and precision == "bf16" and capture else None
     return Figure("step", what, 1 / seconds, "steps/s", bar, note=note)
 
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from unittest import mock
 
 import torch
+from recorded import Operations
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten
@@ -23,6 +24,8 @@ _WAITS = {
     *(Tensor.cpu, Tensor.nonzero, torch.nonzero, Tensor.masked_select, torch.masked_select, torch.unique),
 }
 """What cannot go on before the GPU has caught up."""
+_BRINGS = {Tensor.new_tensor, torch.tensor, torch.as_tensor, torch.asarray}
+"""What brings numbers from the host's memory."""
 _COPIES = {Tensor.copy_, Tensor.cpu, Tensor.to, Tensor.type_as}
 _INDEXED = {Tensor.__getitem__}
 
@@ -36,9 +39,11 @@ class OnGpu(Tensor):
 
     Attributes:
         waits: Names of the operations so far for which the host had to wait.
+        recording: Whether what is done is recorded as a graph: then nothing may wait, or come from the host.
     """
 
     waits: ClassVar[list[str]] = []
+    recording: ClassVar[bool] = False
 
     @classmethod
     def __torch_function__(
@@ -52,7 +57,13 @@ class OnGpu(Tensor):
         if func is torch._has_compatible_shallow_copy_type:
             return False  # a module that is moved gets new parameters
         if func in _WAITS or (func is Tensor.to and _wanted(args[1:], kwargs) == "cpu"):
+            _refuse_recording(func)
             cls.waits.append(func.__name__)
+        if func in _INDEXED and _from_host(args[1]):
+            _refuse_recording(func)
+            cls.waits.append("__getitem__ with indices of the host")
+        if func in _BRINGS or (func is Tensor.copy_ and not isinstance(args[1], OnGpu)):
+            _refuse_recording(func)
         if func in _READS:
             raise MixedDevicesError(f"{func.__name__} of a tensor on the GPU; copy it with .cpu() first")
         if func is Tensor.cpu or (func is Tensor.to and _wanted(args[1:], kwargs) == "cpu"):
@@ -82,12 +93,22 @@ class _Factories(TorchFunctionMode):
         wanted = _wanted(args[1:] if moves else (), kwargs)
         if wanted != "cuda":
             return func(*args, **kwargs)
+        if func in _BRINGS or (moves and not isinstance(args[0], OnGpu)):
+            _refuse_recording(func)
         if moves and not isinstance(args[0], OnGpu) and args[0].dim() > 0 and not kwargs.get("non_blocking"):
             OnGpu.waits.append(func.__name__)  # from memory that the GPU cannot fetch by itself
         found = func(*(_on_cpu(args) if moves else args), **_on_cpu(kwargs))
         return _on_gpu(
             found.clone() if moves and found is args[0] and not isinstance(found, OnGpu) else found
         )
+
+
+def _from_host(index: Any) -> bool:
+    """Whether an index is, or holds, numbers in the host's memory."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(
+        isinstance(part, list) or (isinstance(part, Tensor) and not isinstance(part, OnGpu)) for part in parts
+    )
 
 
 def _wanted(args: Sequence[Any], kwargs: dict[str, Any]) -> str | None:
@@ -139,6 +160,26 @@ def _refuse_mixed(func: Callable[..., Any], args: Any, kwargs: Any) -> None:
         )
 
 
+def _refuse_recording(func: Callable[..., Any]) -> None:
+    if OnGpu.recording:
+        name = getattr(func, "__name__", func)
+        raise RuntimeError(f"{name}: operation not permitted when stream is capturing")
+
+
+class _Graphs(Operations):
+    """Records as a GPU does: what waits, or comes from the host, is refused."""
+
+    def record(self, work: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
+        with mock.patch.object(OnGpu, "recording", True):
+            replay, results = super().record(work)
+
+        def again() -> None:
+            with torch._C.DisableTorchFunctionSubclass():
+                replay()
+
+        return again, results
+
+
 class _Generator(torch.Generator):
     """Draws on the CPU, and says that it draws on the device that was named."""
 
@@ -163,6 +204,7 @@ def pretended_gpu() -> Iterator[torch.device]:
     """
     with (
         mock.patch.object(OnGpu, "waits", []),
+        mock.patch("wam.training.captured.CudaGraphs", _Graphs),
         mock.patch("torch.Generator", _Generator),
         mock.patch("torch.cuda.is_available", return_value=True),
         mock.patch("torch.cuda.is_bf16_supported", return_value=True),

@@ -13,6 +13,10 @@ from kedro.runner import SequentialRunner
 from pretend_gpu import MixedDevicesError, OnGpu, pretended_gpu
 from toy_world import LIKE_BASE, tiny_config, tiny_training, toy_episodes
 
+from wam.seeding import torch_generator
+from wam.training.captured import PLAIN_CALLS
+from wam.world_model.captured_step import CapturedObjective, replayed_on_gpu
+from wam.world_model.imagination import CapturedPrior, frozen_prior
 from wam.world_model.model import WorldModel
 from wam.world_model.train import WorldModelObjective
 
@@ -64,13 +68,43 @@ def test_a_training_step_never_waits_for_the_device(page: dict[str, Any], gpu: t
     assert OnGpu.waits == ["__float__"]
 
 
+@pytest.mark.parametrize("page", [{}, LIKE_BASE], ids=["published", "base"])
+def test_a_training_step_is_recorded_and_replayed(page: dict[str, Any], gpu: torch.device) -> None:
+    model = WorldModel(tiny_config(**page), seed=0).to(gpu)
+    training = tiny_training(precision="bf16", decode_fraction=0.5, reset_probability=0.1)
+    objective = replayed_on_gpu(WorldModelObjective(model, toy_episodes(), training, seed=0), capture=True)
+    assert isinstance(objective, CapturedObjective)
+    for step in range(PLAIN_CALLS + 1):
+        objective.accumulate(step)
+    assert objective._gradient.recorded
+    OnGpu.waits.clear()
+    objective.accumulate(PLAIN_CALLS + 1)
+    assert OnGpu.waits == []
+
+
+@pytest.mark.parametrize("page", [{}, LIKE_BASE], ids=["published", "base"])
+def test_imagination_is_recorded_and_replayed(page: dict[str, Any], gpu: torch.device) -> None:
+    model = WorldModel(tiny_config(**page), seed=0).to(gpu).eval().requires_grad_(requires_grad=False)
+    prior = frozen_prior(model)
+    assert isinstance(prior, CapturedPrior)
+    state, action = model.initial_state(3), torch.zeros(3, 7, device=gpu)
+    for step in range(PLAIN_CALLS + 2):
+        OnGpu.waits.clear()
+        state = prior.imagine_step(state, action, torch_generator(step, device=gpu))
+    assert prior._step.recorded
+    assert OnGpu.waits == []
+    assert isinstance(frozen_prior(model, capture=False), WorldModel)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "pages",
     [{}, {"rewards": {"judge": "classifier"}, "policy": {"sees": "features"}}],
     ids=["base", "as published"],
 )
-def test_every_stage_keeps_its_tensors_on_one_device(pages: dict[str, Any], tmp_path: Path) -> None:
+def test_every_stage_keeps_its_tensors_on_one_device(
+    pages: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     bootstrap_project(ROOT)
     options = {
         "compute": {"device": "cuda"},
@@ -83,3 +117,4 @@ def test_every_stage_keeps_its_tensors_on_one_device(pages: dict[str, Any], tmp_
         session.run(runner=SequentialRunner(), to_nodes=["wam.open_drawer.evaluate_policies"])
     found = tmp_path.glob("data/07_model_output/wam/open_drawer/evaluation.parquet/*/*.parquet")
     assert set(pd.read_parquet(next(found))["policy"]) == {"cloned", "finetuned", "selected"}
+    assert not [line for line in caplog.messages if "launched one by one" in line]

@@ -118,9 +118,9 @@ def test_h_and_z_are_not_imagined_where_nobody_looks_at_them(world, monkeypatch)
     rolled, config = [], world.config(envs=4, imagine_steps=12)
     whole = imagined_practice.frozen_prior
 
-    def counted(model):
+    def counted(model, **options):
         rolled.append(model)
-        return whole(model)
+        return whole(model, **options)
 
     monkeypatch.setattr(imagined_practice, "frozen_prior", counted)
     for sees in ("painted_and_proprio", "scene_and_proprio"):

@@ -6,14 +6,16 @@ from contextlib import nullcontext
 
 import pytest
 import torch
+from recorded import Operations
 from toy_world import CARRIED, random_batch, tiny_config, tiny_world_model
 
 from wam.contracts import config_from_dict
 from wam.nn.strided import quick_precision
 from wam.seeding import torch_generator
+from wam.training.captured import PLAIN_CALLS
 from wam.world_model import decoder, encoder
 from wam.world_model.config import DecoderConfig, EncoderConfig
-from wam.world_model.imagination import FrozenPrior
+from wam.world_model.imagination import CapturedPrior, FrozenPrior
 from wam.world_model.model import WorldModel
 from wam.world_model.state import RSSMState
 
@@ -111,8 +113,11 @@ def test_precisions_that_they_have_and_those_that_take_the_plain_layers():
         assert quick_precision(torch.zeros(1)) is None
 
 
+@pytest.mark.parametrize(
+    "make", [FrozenPrior, lambda model: CapturedPrior(model, Operations())], ids=["cpu", "gpu"]
+)
 @pytest.mark.parametrize("carried", CARRIED)
-def test_the_frozen_prior_gives_the_samples_of_the_plain_one(carried):
+def test_the_frozen_prior_gives_the_samples_of_the_plain_one(carried, make):
     model = tiny_world_model(**CARRIED[carried])
     size, draw = model.config.rssm, torch_generator(4)
     classes = torch.randint(size.stoch_classes, (9, size.stoch_dim), generator=draw)
@@ -127,9 +132,9 @@ def test_the_frozen_prior_gives_the_samples_of_the_plain_one(carried):
     if size.carries_scene:
         scene = torch.rand(9, model.rssm.scene_dim, generator=draw)
     state = RSSMState(torch.randn(9, size.deter, generator=draw), stoch, arm, outset, scene)
-    frozen, plain = FrozenPrior(model), model
+    frozen, plain = make(model), model
     states = [state, state]
-    for step in range(5):
+    for step in range(PLAIN_CALLS + 4):
         action = torch.rand(9, 7, generator=draw) * 2 - 1
         states = [
             side.imagine_step(one, action, torch_generator(step))
@@ -141,3 +146,4 @@ def test_the_frozen_prior_gives_the_samples_of_the_plain_one(carried):
         assert not size.carries_arm or torch.equal(states[0].arm, states[1].arm)
         assert outset is None or torch.equal(states[0].outset, outset)
         assert scene is None or torch.equal(states[0].scene, states[1].scene)
+    assert not isinstance(frozen, CapturedPrior) or frozen._step.recorded

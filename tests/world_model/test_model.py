@@ -10,7 +10,8 @@ from wam.episodes.statistics import ProprioStatistics
 from wam.seeding import torch_generator
 from wam.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from wam.world_model.config import WorldModelConfig
-from wam.world_model.model import WorldModel, choose_frames
+from wam.world_model.losses import choose_frames
+from wam.world_model.model import WorldModel
 
 PUBLISHED = {
     "encoder": {"cnn_depth": 48},

@@ -12,7 +12,6 @@ from toy_world import LIKE_BASE, tiny_config, tiny_training, toy_episodes
 from wam.contracts import EMBED
 from wam.episodes.statistics import ProprioStatistics
 from wam.episodes.store import EpisodeStore
-from wam.seeding import torch_generator
 from wam.training.loop import TrainingResult
 from wam.world_model import recurrent_phase
 from wam.world_model.filtering import encode_rows
@@ -42,19 +41,13 @@ def phase_of(model: WorldModel) -> RecurrentPhaseObjective:
     return RecurrentPhaseObjective(model, EPISODES, PAGE.recurrent_phase, PAGE, seed=5)
 
 
-def test_kept_embeddings_give_the_loss_of_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = tiny_model()
-    second, loss, seen = phase_of(model), model.loss, []
-
-    def spy(*arguments, **options):
-        seen.append((arguments, options))
-        return loss(*arguments, **options)
-
-    monkeypatch.setattr(model, "loss", spy)
-    output = second.loss(0)
-    ((batch, state, _), options) = seen[0]
-    pixels = {key: value for key, value in batch.items() if key != EMBED}
-    want, _ = loss(pixels, state, torch_generator(5, second.part_name, 0), **options)
+def test_kept_embeddings_give_the_loss_of_the_pixels() -> None:
+    second = phase_of(tiny_model())
+    inputs = second.inputs(0)
+    pixels = {key: value for key, value in inputs.batch.items() if key != EMBED}
+    assert len(pixels) < len(inputs.batch)
+    output, _ = second.loss_of(inputs)
+    want, _ = second.loss_of(inputs._replace(batch=pixels))
     assert output.metrics["ahead_loss"] > 0
     for name, value in want.metrics.items():
         torch.testing.assert_close(output.metrics[name], value, rtol=1e-4, atol=1e-6, msg=name)
@@ -82,24 +75,14 @@ def test_every_weight_but_the_encoders_gets_a_gradient() -> None:
         assert (parameter.grad is None) == unused, name
 
 
-def test_it_draws_other_noise_than_the_first_part(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_draws_other_noise_than_the_first_part() -> None:
     model = tiny_model()
     alike = replace(PAGE, batch=PHASE["batch"], sequence_steps=PHASE["sequence_steps"])
     first, second = WorldModelObjective(model, EPISODES, alike, seed=5), phase_of(model)
-    noise, resets = [], []
-
-    def spy(_batch, _state, generator, **options):
-        noise.append(torch.rand(8, generator=generator))
-        resets.append(options["reset"])
-        raise InterruptedError
-
-    monkeypatch.setattr(model, "loss", spy)
-    for step in range(8):
-        for objective in (first, second):
-            with pytest.raises(InterruptedError):
-                objective.loss(step)
-    assert not any(torch.equal(a, b) for a, b in zip(noise[::2], noise[1::2], strict=True))
-    assert not torch.equal(torch.stack(resets[::2]), torch.stack(resets[1::2]))
+    pairs = [(first.inputs(step), second.inputs(step)) for step in range(8)]
+    assert not any(torch.equal(one.draws.noise, other.draws.noise) for one, other in pairs)
+    one, other = (torch.stack([each.reset for each in inputs]) for inputs in zip(*pairs, strict=True))
+    assert not torch.equal(one, other)
 
 
 def task_in(folder: Path, store: EpisodeStore, **changes: object) -> WorldModelTask:

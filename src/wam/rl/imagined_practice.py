@@ -22,6 +22,7 @@ class Imagination:
         judge: Decides where a task is solved.
         start_states: Latent states of random scenes, ``(N, ...)``; never of held-out starts.
         sees: What the policy sees.
+        capture: On a GPU, replay a step of the prior as one graph.
 
     Raises:
         ValueError: If the world model cannot show that.
@@ -35,10 +36,12 @@ class Imagination:
         judge: Judge,
         start_states: RSSMState,
         sees: Sees,
+        *,
+        capture: bool = True,
     ) -> None:
         self._sight = imagined_sight(sees, world_model)
         self._world_model, self._judge, self._start_states = world_model, judge, start_states
-        self._prior = _prior(world_model, judge, sees)
+        self._prior = _prior(world_model, judge, sees, capture=capture)
 
     @property
     def scenes(self) -> int:
@@ -69,10 +72,10 @@ class Imagination:
         return Identity(weights, self._judge.page)
 
 
-def _prior(world_model: ImaginationModel, judge: Judge, sees: Sees) -> ImaginationModel:
+def _prior(world_model: ImaginationModel, judge: Judge, sees: Sees, *, capture: bool) -> ImaginationModel:
     """What rolls the model for an episode of which policy and judge look at no more than they do."""
     if not isinstance(world_model, WorldModel):
         return world_model
     if judge.judges_carried_alone and shows_carried_alone(sees, world_model):
         return CarriedPrior(world_model)
-    return frozen_prior(world_model)
+    return frozen_prior(world_model, capture=capture)

@@ -1,4 +1,4 @@
-"""The prior of a frozen world model: prepared once for many steps on a CPU, or of what is carried alone."""
+"""The prior of a frozen world model: prepared once for many steps, or of what is carried alone."""
 
 import torch
 from jaxtyping import Float
@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from wam.nn.distributions import hard_one_hot
+from wam.training.captured import Captured, Recorder
 from wam.world_model.model import WorldModel
 from wam.world_model.state import RSSMState
 
@@ -45,9 +46,32 @@ class FrozenPrior:
         return after._replace(deter=deter, stoch=stoch)
 
 
-def frozen_prior(model: WorldModel) -> FrozenPrior | WorldModel:
-    """What rolls a frozen model's prior quickest where it is: prepared on a CPU, else the model itself."""
-    return FrozenPrior(model) if model.device.type == "cpu" else model
+class CapturedPrior:
+    """``WorldModel.imagine_step`` on a GPU, replayed as one graph; the same samples from the same noise.
+
+    Args:
+        model: In evaluation mode.
+        recorder: Records; a CUDA graph by default.
+    """
+
+    def __init__(self, model: WorldModel, recorder: Recorder | None = None) -> None:
+        self._model = model
+        self._step = Captured(model.rssm.imagine_step, "imagination", recorder)
+
+    @torch.no_grad()
+    def imagine_step(
+        self, state: RSSMState, action: Float[Tensor, "B A"], generator: torch.Generator
+    ) -> RSSMState:
+        """The state after ``action``, from the prior."""
+        after: RSSMState = self._step(state, action, self._model.noise(len(action), generator=generator))
+        return after.map(Tensor.clone)
+
+
+def frozen_prior(model: WorldModel, *, capture: bool = True) -> FrozenPrior | CapturedPrior | WorldModel:
+    """What rolls a frozen model's prior quickest where it is; without ``capture`` nothing is replayed."""
+    if model.device.type == "cpu":
+        return FrozenPrior(model)
+    return CapturedPrior(model) if capture else model
 
 
 class CarriedPrior:

@@ -1,5 +1,8 @@
 """Loss terms of the world model as pure functions (docs/published.md, world model)."""
 
+from functools import reduce
+from operator import add
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -28,10 +31,8 @@ def weighted_sum(terms: dict[str, Tensor], coefs: dict[str, float]) -> Tensor:
     """
     if terms.keys() != coefs.keys():
         raise ValueError(f"losses {sorted(terms)} and coefficients {sorted(coefs)} must have the same names")
-    total = torch.zeros(())
-    for name, term in terms.items():
-        total = total.to(term.device) + coefs[name] * term
-    return total
+    weighed = [coefs[name] * term for name, term in terms.items()]
+    return reduce(add, weighed)
 
 
 def choose_frames(frames: int, fraction: float, generator: torch.Generator) -> Tensor:

@@ -1,6 +1,5 @@
 """The world model: encoder, recurrent state-space model, decoders, and the inverse-dynamics head."""
 
-from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -9,7 +8,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from wam.contracts import (
-    ACTION,
     EMBED,
     IMAGE_GRIPPER,
     IMAGE_STATIC,
@@ -24,17 +22,18 @@ from wam.contracts import (
 )
 from wam.episodes.rotation import RotationConvention
 from wam.episodes.statistics import ProprioStatistics
-from wam.nn.distributions import balanced_kl, categorical_entropy, gumbel_noise
+from wam.nn.distributions import gumbel_noise
 from wam.nn.init import build_empty, initialise_
 from wam.nn.normalizer import MinMaxNormalizer
 from wam.training.checkpoint import Checkpoint
-from wam.world_model.color_decoder import color_loss
 from wam.world_model.color_targets import color_targets, with_color_targets
 from wam.world_model.colors import Colors, moments_of
 from wam.world_model.config import WorldModelConfig
 from wam.world_model.decoder import Decoder
+from wam.world_model.draws import LossDraws, draw_for_loss
 from wam.world_model.encoder import Encoder
-from wam.world_model.losses import choose_frames, weighted_sum
+from wam.world_model.loss_terms import loss_coefs, loss_terms
+from wam.world_model.losses import weighted_sum
 from wam.world_model.overshooting import overshooting_loss
 from wam.world_model.part import Part
 from wam.world_model.readers import color_decoder_of, inverse_dynamics_of, proprio_decoder_of
@@ -188,17 +187,59 @@ class WorldModel(nn.Module):
         part: Part | None = None,
         overshooting_coef: float | None = None,
     ) -> tuple[LossOutput, RSSMState]:
-        """The training loss of a batch of windows.
+        """The training loss of a batch of windows: :meth:`draw_for_loss`, then :meth:`drawn_loss`."""
+        options: dict[str, Any] = {"part": part, "overshooting_coef": overshooting_coef}
+        streams, steps = batch[PROPRIO].shape[:2]
+        draws = self.draw_for_loss((streams, steps), generator, decode_fraction=decode_fraction, **options)
+        return self.drawn_loss(batch, state, draws, reset=reset, **options)
+
+    def draw_for_loss(
+        self,
+        windows: tuple[int, int],
+        generator: torch.Generator,
+        *,
+        decode_fraction: float = 1.0,
+        part: Part | None = None,
+        overshooting_coef: float | None = None,
+    ) -> LossDraws:
+        """Draw what a loss needs.
+
+        Args:
+            windows: Streams B and frames T of each.
+            generator: For the samples of z, the choice of decoded frames and dropout.
+            decode_fraction: Share of the frames that the image loss is computed on.
+            part: Of a larger batch that these windows are; what is drawn is then this part's of the whole.
+            overshooting_coef: In place of the one of the model's page.
+        """
+        return draw_for_loss(
+            self.noise,
+            self.inverse_dynamics,
+            windows,
+            generator,
+            decode_fraction=decode_fraction,
+            ahead="ahead" in loss_coefs(self.config.losses, overshooting_coef),
+            part=part,
+        )
+
+    def drawn_loss(
+        self,
+        batch: Batch,
+        state: RSSMState,
+        draws: LossDraws,
+        *,
+        reset: Bool[Tensor, "B T"] | None = None,
+        part: Part | None = None,
+        overshooting_coef: float | None = None,
+    ) -> tuple[LossOutput, RSSMState]:
+        """The loss once its draws are made: of tensors on the model's device alone, and never waiting.
 
         Args:
             batch: All keys of an episode batch, ``(B, T, ...)``, with or without those of ``ColorTargets``;
                 with ``EMBED`` nothing is encoded.
             state: Of each stream before its window.
-            generator: For the samples of z, the choice of decoded frames and dropout.
-            decode_fraction: Share of the frames that the image loss is computed on.
+            draws: From :meth:`draw_for_loss`.
             reset: Where the state is dropped although no episode starts; ``is_first`` always drops it.
-            part: Of a larger batch that these windows are; what is drawn at random, losses and metrics are
-                then this part's of the whole batch's.
+            part: Of a larger batch that these windows are; losses and metrics are then this part's of it.
             overshooting_coef: In place of the one of the model's page.
 
         Returns:
@@ -207,71 +248,15 @@ class WorldModel(nn.Module):
         batch = batch if self.colors is None else with_color_targets(self.colors, batch)
         embed = batch[EMBED] if EMBED in batch else self.embed(batch)
         drop = batch[IS_FIRST] if reset is None else batch[IS_FIRST] | reset
-        streams, steps = (part.batch if part else len(embed)), embed.shape[1]
-        noise = self.noise(streams, steps, generator=generator)
-        noise = noise[part.streams] if part else noise
-        observed = self.rssm.observe(embed, batch[PREV_ACTION], drop, state, noise)
-        chosen, share = choose_frames(streams * steps, decode_fraction, generator).to(self.device), 1.0
+        observed = self.rssm.observe(embed, batch[PREV_ACTION], drop, state, draws.noise)
+        terms, metrics = loss_terms(self, batch, embed, observed, draws)
+        if draws.ahead is not None:
+            terms["ahead"] = overshooting_loss(self.rssm, observed, batch[PREV_ACTION], drop, draws.ahead)
         if part:
-            chosen, share = part.decoded(chosen, steps)
-        coefs, ahead = self._coefs(overshooting_coef), None
-        if "ahead" in coefs:
-            ahead = self.noise(streams, steps, generator=generator)
-            ahead = ahead[part.streams] if part else ahead
-        # drawn last: what a model without the head draws is the same
-        head = self.inverse_dynamics
-        masks = [] if head is None else head.masks(streams, steps, generator)
-        masks = [mask[part.streams] for mask in masks] if part else masks
-        terms, metrics = self._terms(batch, embed, observed, chosen, masks)
-        if ahead is not None:
-            terms["ahead"] = overshooting_loss(self.rssm, observed, batch[PREV_ACTION], drop, ahead)
-        if part:
-            terms, metrics = part.weigh(terms, share), part.weigh(metrics, share)
-        loss = weighted_sum(terms, coefs)
+            terms, metrics = (part.weigh(values, draws.decoded_share) for values in (terms, metrics))
+        loss = weighted_sum(terms, loss_coefs(self.config.losses, overshooting_coef))
         metrics |= {f"{name}_loss": term.detach() for name, term in terms.items()} | {"loss": loss.detach()}
         return LossOutput(loss, metrics), observed.state.detach()
-
-    def _coefs(self, overshooting: float | None) -> dict[str, float]:
-        """Weight of each term of the loss; a part that is left out has none."""
-        losses = self.config.losses
-        optional = {
-            "action": losses.action_coef,
-            "proprio": losses.proprio_coef,
-            "color": losses.color_coef,
-            "ahead": losses.overshooting_coef if overshooting is None else overshooting,
-        }
-        kept = {name: coef for name, coef in optional.items() if coef}
-        return {"kl": losses.kl_coef, "image": losses.image_coef} | kept
-
-    def _terms(
-        self, batch: Batch, embed: Tensor, observed: Observed, chosen: Tensor, masks: Sequence[Tensor]
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        posterior, prior = observed.posterior_logits, observed.prior_logits
-        feat = observed.feat.flatten(end_dim=1)[chosen]
-        static, gripper = (batch[key].flatten(end_dim=1)[chosen] for key in (IMAGE_STATIC, IMAGE_GRIPPER))
-        terms = {
-            "kl": balanced_kl(posterior, prior, self.config.losses.kl_balance).mean(),
-            "image": self.decoder.loss(feat, static, gripper),
-        }
-        with torch.no_grad():
-            metrics = {
-                "posterior_entropy": categorical_entropy(posterior).mean(),
-                "prior_entropy": categorical_entropy(prior).mean(),
-            }
-        if self.inverse_dynamics is not None:
-            seen = self.inverse_dynamics.seen(embed, observed.feat)
-            terms["action"], metrics["action_error"] = self.inverse_dynamics.loss(
-                seen, batch[ACTION], batch[IS_FIRST], masks
-            )
-        if self.proprio_decoder is not None:
-            error = self.proprio_decoder(observed.feat) - self.proprio_normalizer(batch[PROPRIO])
-            terms["proprio"] = 0.5 * error.square().sum(dim=-1).mean()
-        if self.color_decoder is not None and self.colors is not None:
-            # of all frames: reading colours costs next to nothing beside drawing pictures
-            target, weight = color_targets(self.colors, batch)
-            read = self.read_colors(observed.feat.flatten(end_dim=1))
-            terms["color"] = color_loss(read, target, weight)
-        return terms, metrics
 
     def to_checkpoint(self, **extra: Any) -> Checkpoint:
         """The model at rest; ``extra`` are plain values to keep beside it."""

@@ -12,20 +12,19 @@ Not part of the published models (docs/learning/imagination.md).
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wam.contracts import EMBED, Batch, LossOutput
+from wam.contracts import EMBED, Batch
 from wam.episodes.loaded import Episodes
 from wam.training.loop import TrainingResult, train
+from wam.world_model.captured_step import replayed_on_gpu
 from wam.world_model.color_targets import ColorTargets
 from wam.world_model.filtering import encode_rows
 from wam.world_model.model import WorldModel
-from wam.world_model.state import RSSMState
 from wam.world_model.train import WorldModelObjective, WorldModelValidation
 from wam.world_model.training_config import RecurrentPhaseConfig, WorldModelTrainingConfig
 
@@ -79,9 +78,6 @@ class RecurrentPhaseObjective(WorldModelObjective):
         embeds = self._embeds()
         return {**super()._batch(rows), EMBED: embeds[torch.from_numpy(rows).to(embeds.device)]}
 
-    def _model_loss(self, *arguments: Any, **options: Any) -> tuple[LossOutput, RSSMState]:
-        return self._model.loss(*arguments, **options, overshooting_coef=self._overshooting_coef)
-
 
 def train_recurrent_phase(
     model: WorldModel,
@@ -95,6 +91,7 @@ def train_recurrent_phase(
     stop_after: int | None = None,
     validate: WorldModelValidation | None = None,
     colors: ColorTargets | None = None,
+    capture: bool = True,
 ) -> TrainingResult:
     """Go on with a training by its second part, or go on with that; the encoder stays as it is.
 
@@ -109,6 +106,7 @@ def train_recurrent_phase(
         stop_after: See ``loop.train``.
         validate: The first part's, so that its curve goes on.
         colors: See ``RecurrentPhaseObjective``.
+        capture: See ``captured_step``.
 
     Raises:
         TrainingError: If the loss of a step is not finite, naming the step.
@@ -117,8 +115,9 @@ def train_recurrent_phase(
     assert phase is not None, "the page says that there is a second part"
     model.encoder.requires_grad_(requires_grad=False)
     try:
+        objective = RecurrentPhaseObjective(model, episodes, phase, config, seed=seed, colors=colors)
         return train(
-            RecurrentPhaseObjective(model, episodes, phase, config, seed=seed, colors=colors),
+            replayed_on_gpu(objective, capture=capture),
             steps=phase.steps,
             optimizer=phase.optimizer,
             stop_after=stop_after,

@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
@@ -46,6 +46,7 @@ def train_page(
     parts: int = 1,
     work_dir: Path,
     piece_bytes: int,
+    capture: bool = True,
 ) -> bool:
     """Train one world model of a job, or go on; leaves its weights in pieces, and last the page that counts.
 
@@ -59,6 +60,7 @@ def train_page(
         parts: Of its share of the batch that each takes one after another.
         work_dir: Of checkpoints, which are large and stay.
         piece_bytes: Size of the largest file.
+        capture: See ``captured_step``.
 
     Returns:
         Whether anything was left to do.
@@ -66,7 +68,7 @@ def train_page(
     if _is_there(out, name, page):
         return False
     began = time.monotonic()
-    task = page.task(episodes, parts, work_dir)
+    task = replace(page.task(episodes, parts, work_dir), capture=capture)
     model, result = train_world_model_on(task, devices, device)
     precision = resolve_precision(task.training.precision, model.device)
     checkpoint = model.to_checkpoint(precision=precision)
@@ -136,6 +138,7 @@ def _train_all(options: argparse.Namespace, work: Path) -> int:
                 parts=options.accumulate,
                 work_dir=work,
                 piece_bytes=int(options.piece_mib * 2**20),
+                capture=not options.no_capture,
             )
         except StoppedError:
             task = page.task(options.job / EPISODES_FILE, options.accumulate, work)
@@ -180,6 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--devices", type=_count, default=1, help="that train one world model together")
     parser.add_argument("--accumulate", type=_count, default=1, help="parts of a batch, for less memory")
+    parser.add_argument("--no-capture", action="store_true", help="launch a step's kernels one by one")
     parser.add_argument("--piece-mib", type=_amount, default=PIECE_MIB, help="of the largest file")
     return parser
 

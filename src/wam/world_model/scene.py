@@ -38,7 +38,7 @@ SCENE_DIM: Final = len(SCENE_UNITS)
 """Q, numbers of a carried scene: the first of CALVIN's scene state, in ``tasks.table.SCENE_UNITS``."""
 JOINTS: Final = LIGHTBULB
 """J, of them those that are joints, the first: slider, drawer, button, switch. Lights come after them."""
-SWITCHING: Final = [BUTTON, SWITCH]
+SWITCHING: Final = slice(BUTTON, SWITCH + 1)
 """Joints that switch lights."""
 POSITION: Final = slice(0, 3)
 """Of proprioception: where the hand is."""

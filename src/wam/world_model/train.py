@@ -1,7 +1,7 @@
 """Training a world model on streams of consecutive windows with carried state."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,11 +15,28 @@ from wam.episodes.sampler import StreamSampler
 from wam.seeding import torch_generator
 from wam.training.device import resolve_precision, sent
 from wam.world_model.color_targets import ColorTargets
+from wam.world_model.draws import LossDraws
 from wam.world_model.frames import make_frames
 from wam.world_model.model import WorldModel
 from wam.world_model.part import Part
 from wam.world_model.state import RSSMState
 from wam.world_model.training_config import WorldModelTrainingConfig
+
+
+class StepInputs(NamedTuple):
+    """What the loss of a step is of, on the model's device.
+
+    Attributes:
+        batch: Frames of the windows.
+        state: Of each stream before its window.
+        draws: All that is random.
+        reset: Where the state is dropped although no episode starts, ``(B, T)``; None for nowhere.
+    """
+
+    batch: Batch
+    state: RSSMState
+    draws: LossDraws
+    reset: Tensor | None
 
 
 class WorldModelObjective:
@@ -56,6 +73,7 @@ class WorldModelObjective:
         self._config = config
         self._precision = resolve_precision(config.precision, model.device)
         self._seed = seed
+        self._overshooting_coef: float | None = None  # the model's page says it
         self._sampler = make_sampler(episodes, config, seed)
         self._state = zero_state(model, config.batch)
         self.colors = colors
@@ -69,37 +87,53 @@ class WorldModelObjective:
 
     def loss(self, step: int) -> LossOutput:
         """Loss of a step; the states that the streams carry move on."""
-        rows, starts_new = self._sampler.rows(step)
-        output, self._state = self._windows_loss(step, rows, starts_new, self._state)
+        output, state = self.loss_of(self.inputs(step))
+        self.go_on(state)
         return output
 
-    def _windows_loss(
+    def inputs(self, step: int) -> StepInputs:
+        """What the loss of a step is of; the next step's once :meth:`go_on` was told of this one."""
+        rows, starts_new = self._sampler.rows(step)
+        return self._inputs(step, rows, starts_new, self._state)
+
+    def go_on(self, state: RSSMState) -> None:
+        """Take the streams' states after a step."""
+        self._state = state
+
+    def _inputs(
         self,
         step: int,
         rows: NDArray[np.int64],
         starts_new: NDArray[np.bool_],
         state: RSSMState,
         part: Part | None = None,
-    ) -> tuple[LossOutput, RSSMState]:
-        """Loss of the windows in ``rows``, those of a part of the step's batch or of all of it."""
+    ) -> StepInputs:
+        """The same of the windows in ``rows``: those of a part of the step's batch or of all of it."""
         device = self._model.device
-        batch = self._batch(rows)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self._precision == "bf16"):
-            return self._model_loss(
-                batch,
-                state.masked(sent(torch.from_numpy(~starts_new), device)),
-                torch_generator(self._seed, self.part_name, step, device=device),
-                decode_fraction=self._config.decode_fraction,
-                reset=self._random_resets(step, part),
-                part=part,
-            )
+        state = state.masked(sent(torch.from_numpy(~starts_new), device))
+        draws = self._model.draw_for_loss(
+            (rows.shape[0], rows.shape[1]),
+            torch_generator(self._seed, self.part_name, step, device=device),
+            decode_fraction=self._config.decode_fraction,
+            part=part,
+            overshooting_coef=self._overshooting_coef,
+        )
+        return StepInputs(self._batch(rows), state, draws, self._random_resets(step, part))
+
+    def loss_of(self, inputs: StepInputs, part: Part | None = None) -> tuple[LossOutput, RSSMState]:
+        """Loss of a step's inputs, and the states after it: of tensors on the model's device alone."""
+        batch, state, draws, reset = inputs
+        options = {"reset": reset, "part": part, "overshooting_coef": self._overshooting_coef}
+        low = torch.autocast(self._model.device.type, torch.bfloat16, enabled=self._precision == "bf16")
+        with low:
+            return self._model_loss(batch, state, draws, **options)
 
     def _batch(self, rows: NDArray[np.int64]) -> Batch:
         batch = self._frames.batch(rows)
         return batch if self.colors is None else self.colors.added(batch, rows)
 
     def _model_loss(self, *arguments: Any, **options: Any) -> tuple[LossOutput, RSSMState]:
-        return self._model.loss(*arguments, **options)
+        return self._model.drawn_loss(*arguments, **options)
 
     def _random_resets(self, step: int, part: Part | None) -> Tensor | None:
         if self._config.reset_probability == 0:

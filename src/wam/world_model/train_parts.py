@@ -28,6 +28,7 @@ from wam.training.launch import run_team
 from wam.training.loop import TrainingResult, steps_taken, train
 from wam.training.resume import load_state
 from wam.training.team import ALONE, Team
+from wam.world_model.captured_step import replayed_on_gpu
 from wam.world_model.color_targets import ColorTargets
 from wam.world_model.config import WorldModelConfig
 from wam.world_model.model import WorldModel
@@ -80,9 +81,9 @@ class WorldModelPartsObjective(WorldModelObjective):
         for streams in self._parts:
             state = self._state.rows(slice(streams.start - self._own.start, streams.stop - self._own.start))
             with self._gradients_meet(last=streams is self._parts[-1]):
-                output, state = self._windows_loss(
-                    step, rows[streams], starts_new[streams], state, Part.of(is_first, streams)
-                )
+                part = Part.of(is_first, streams)
+                inputs = self._inputs(step, rows[streams], starts_new[streams], state, part)
+                output, state = self.loss_of(inputs, part)
                 (output.loss * self._team.size).backward()  # type: ignore[no-untyped-call]
             states.append(state)
             outputs.append(output)
@@ -123,7 +124,7 @@ class _Forward(nn.Module):
         self.model = model
 
     def forward(self, *arguments: Any, **options: Any) -> tuple[LossOutput, RSSMState]:
-        return self.model.loss(*arguments, **options)
+        return self.model.drawn_loss(*arguments, **options)
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,7 @@ class WorldModelTask:
         parts: See ``WorldModelPartsObjective``.
         stop_after: See ``loop.train``.
         work_dir: Of the checkpoints.
+        capture: See ``captured_step``; only where one GPU trains whole batches.
     """
 
     model: WorldModelConfig
@@ -151,6 +153,7 @@ class WorldModelTask:
     parts: int
     stop_after: int | None
     work_dir: Path
+    capture: bool = True
 
 
 def resume_key(task: WorldModelTask, device: torch.device) -> str:
@@ -210,6 +213,7 @@ def _train_second_part(
         stop_after=task.stop_after,
         validate=_validation(task, model),
         colors=colors,
+        capture=task.capture,
     )
 
 
@@ -233,7 +237,7 @@ def _train(
     model = WorldModel(task.model, task.statistics, seed=task.seed).to(device)
     objective = _objective(task, model, team)
     result = train(
-        objective,
+        replayed_on_gpu(objective, capture=task.capture and team.size == task.parts == 1),
         steps=training.steps,
         optimizer=training.optimizer,
         stop_after=task.stop_after,

@@ -106,6 +106,7 @@ def finetune_policy(
         judge.to(device),
         encode_starts(model, imagination_starts, task.name, evaluation.start_repeats, seed),
         policy.sees,
+        capture=compute.capture,
     )
     act_steps = policy.config.act_steps
     with ExitStack() as stack:

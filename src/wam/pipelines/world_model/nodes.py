@@ -58,6 +58,7 @@ def train_world_model(
         parts=compute.accumulate,
         stop_after=compute.stop_after,
         work_dir=work_dir,
+        capture=compute.capture,
     )
     model, result = train_world_model_on(task, compute.devices, compute.device)
     precision = resolve_precision(training.precision, model.device)
