@@ -47,13 +47,20 @@ class Recorder(Protocol):
 class CudaGraphs:
     """Records on the present GPU."""
 
+    def __init__(self) -> None:
+        self._side: torch.cuda.Stream | None = None
+
     def rehearse(self, work: Callable[[], Any]) -> Any:
-        """On a stream of its own: what is built on the way must not belong to the main one."""
-        main, side = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(main)
-        with torch.cuda.stream(side):
+        """On a stream of its own: what is built on the way must not belong to the main one.
+
+        On one and the same: what a stream's tensors leave free another's do not take.
+        """
+        main = torch.cuda.current_stream()
+        self._side = self._side or torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._side.wait_stream(main)
+        with torch.cuda.stream(self._side):
             results = work()
-        main.wait_stream(side)
+        main.wait_stream(self._side)
         return results
 
     def record(self, work: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
