@@ -94,6 +94,7 @@ class Imagination:
         )
         self.learner = make_learner(policy.to(device), replace(config, **changes), 3)  # type: ignore[arg-type]
         self.starts = self._starts(200)
+        self.prior = frozen_prior(self.model)  # once a training, as fine-tuning does
 
     def _starts(self, count: int) -> RSSMState:
         size, generator = self.model.config.rssm, torch_generator(4)
@@ -111,7 +112,7 @@ class Imagination:
         """Collect one iteration of experience."""
         config = self.learner.config
         env = ImaginedEnv(
-            frozen_prior(self.model),
+            self.prior,
             self.classifier,
             self.starts,
             num_envs=config.envs,
@@ -120,14 +121,7 @@ class Imagination:
             generator=torch_generator(5, device=self.model.device),
             reward_steps=config.reward_steps,
         )
-        return collect(
-            env,
-            self.learner.actor,
-            self.learner.base,
-            decisions=self.decisions,
-            ft_denoising_steps=config.ft_denoising_steps,
-            generator=torch_generator(6),
-        )
+        return collect(env, self.learner.explore, decisions=self.decisions, generator=torch_generator(6))
 
 
 def peer_roll(ours: Imagination, dppo_model: Any, lumos_model: Any) -> Callable[[], None]:

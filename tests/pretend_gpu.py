@@ -104,10 +104,13 @@ class _Factories(TorchFunctionMode):
 
 
 def _from_host(index: Any) -> bool:
-    """Whether an index is, or holds, numbers in the host's memory."""
+    """Whether an index is, or holds, numbers of the host, or one that the host would have to read."""
     parts = index if isinstance(index, tuple) else (index,)
     return any(
-        isinstance(part, list) or (isinstance(part, Tensor) and not isinstance(part, OnGpu)) for part in parts
+        isinstance(part, list)
+        or (isinstance(part, Tensor) and not isinstance(part, OnGpu))
+        or (isinstance(part, Tensor) and part.dim() == 0 and part.dtype is not torch.bool)
+        for part in parts
     )
 
 

@@ -13,8 +13,12 @@ from kedro.runner import SequentialRunner
 from pretend_gpu import MixedDevicesError, OnGpu, pretended_gpu
 from toy_world import LIKE_BASE, tiny_config, tiny_training, toy_episodes
 
+from wam.policy.config import DiffusionConfig
+from wam.policy.diffusion import DiffusionPolicy
+from wam.rl.config import PPOConfig
+from wam.rl.update import make_learner
 from wam.seeding import torch_generator
-from wam.training.captured import PLAIN_CALLS
+from wam.training.captured import PLAIN_CALLS, Captured
 from wam.world_model.captured_step import CapturedObjective, replayed_on_gpu
 from wam.world_model.imagination import CapturedPrior, frozen_prior
 from wam.world_model.model import WorldModel
@@ -48,6 +52,9 @@ def test_it_allows_what_a_gpu_allows(gpu: torch.device) -> None:
     assert layer.weight.grad is not None
     devices = [there.new_zeros(1), there + here.to(gpu), there * torch.tensor(2.0), layer.weight.grad]
     assert {tensor.device for tensor in (*devices, there[torch.tensor([1])])} == {gpu}
+    OnGpu.waits.clear()
+    assert float(there[0, there.sum().long() - 6].cpu()) == 1.0  # a number that chooses is read by the host
+    assert OnGpu.waits[0].startswith("__getitem__")
     assert there.cpu().device == there.to("cpu").device == here.copy_(there).device == torch.device("cpu")
 
 
@@ -94,6 +101,22 @@ def test_imagination_is_recorded_and_replayed(page: dict[str, Any], gpu: torch.d
     assert prior._step.recorded
     assert OnGpu.waits == []
     assert isinstance(frozen_prior(model, capture=False), WorldModel)
+
+
+def test_exploration_is_recorded_and_replayed(gpu: torch.device) -> None:
+    diffusion = DiffusionConfig(hidden=16, denoising_steps=6, standardize_condition=False)
+    policy = DiffusionPolicy(5, diffusion).to(gpu)
+    sizes = {"iterations": 1, "envs": 3, "episodes_per_iteration": 3, "eval_every": 1, "critic_hidden": 4}
+    page = PPOConfig(**sizes, ft_denoising_steps=2)
+    learner = make_learner(policy, page, 0)
+    assert isinstance(learner._chain, Captured)
+    for step in range(PLAIN_CALLS + 2):
+        OnGpu.waits.clear()
+        chain = learner.explore(torch.ones(3, 5, device=gpu), torch_generator(step, device=gpu))
+    assert learner._chain.recorded
+    assert OnGpu.waits == []
+    assert chain.actions.shape == (3, 3, 4, 7)
+    assert not make_learner(policy, page, 0, capture=False)._replays
 
 
 @pytest.mark.slow

@@ -153,9 +153,7 @@ def test_experience_is_collected_and_learned_from_alike(make, world, sees):
     env = make(envs=6)
     policy = world.policy(cond_dim=env.single_observation_space.shape[0], sees=sees)
     learner = make_learner(policy, world.config(), 0)
-    rollouts = collect(
-        env, learner.actor, learner.base, decisions=9, ft_denoising_steps=10, generator=generator()
-    )
+    rollouts = collect(env, learner.explore, decisions=9, generator=generator())
     goes_on = ~rollouts.ended[:, :-1]
     assert torch.equal(rollouts.next_cond[:, :-1][goes_on], rollouts.cond[:, 1:][goes_on])
     assert torch.equal(rollouts.reward.bool(), rollouts.terminated)

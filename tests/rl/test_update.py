@@ -1,11 +1,13 @@
 import pytest
 import torch
 from pydantic import ValidationError
+from recorded import Operations
 
 from wam.rl.buffer import collect
 from wam.rl.imagined_env import ImaginedEnv
 from wam.rl.samples import minibatches, score
 from wam.rl.update import make_learner
+from wam.training.captured import PLAIN_CALLS, Captured
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -22,9 +24,22 @@ def make_rollouts(world, learner, decisions: int = 4):
         act_steps=4,
         generator=generator(),
     )
-    return collect(
-        env, learner.actor, learner.base, decisions=decisions, ft_denoising_steps=10, generator=generator()
-    )
+    return collect(env, learner.explore, decisions=decisions, generator=generator())
+
+
+def test_replayed_exploration_draws_the_same_chains_while_the_actor_learns(world):
+    plain, replayed = (make_learner(world.policy(), world.config(), 0) for _ in range(2))
+    replayed._replays, replayed._chain = True, Captured(replayed._denoised, "exploration", Operations())
+    rollouts = []
+    for _ in range(2):
+        for learner in (plain, replayed):
+            rollouts.append(make_rollouts(world, learner, decisions=PLAIN_CALLS + 2))
+            learner.update(rollouts[-1], generator())
+    assert replayed._chain.recorded
+    for want, got in zip(rollouts[::2], rollouts[1::2], strict=True):
+        torch.testing.assert_close(got.actions, want.actions, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(got.mean, want.mean, rtol=1e-5, atol=1e-6)
+    assert not torch.equal(rollouts[0].mean, rollouts[2].mean), "the actor has learned"
 
 
 def weights(module: torch.nn.Module) -> torch.Tensor:

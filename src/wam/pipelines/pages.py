@@ -39,7 +39,7 @@ class ComputeConfig:
     accumulate: int = Field(default=1, gt=0)
     """Parts of its share of the batch that each device takes one after another, to need less memory."""
     capture: bool = True
-    """On a GPU, replay a world model's training step as one graph; else kernels are launched one by one."""
+    """On a GPU, replay a training step, one of imagination, and a denoising as one graph each."""
     in_process: bool = False
     """Run a rollout's simulators inside the main process: right for a few steps of a few starts each, where
     starting workers costs more. Maps over pieces, as play, keep their processes."""

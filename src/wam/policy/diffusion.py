@@ -141,11 +141,33 @@ class DiffusionPolicy(nn.Module):
         base: "DiffusionPolicy | None" = None,
         place: Int[Tensor, " R"] | None = None,
     ) -> DenoisingChain:
-        """Denoise one chunk per row and keep the last steps.
+        """Denoise one chunk per row and keep the last steps: :meth:`unit_noise`, then :meth:`denoise`."""
+        noise = self.unit_noise(len(cond) if place is None else len(place), generator).to(cond.device)
+        return self.denoise(
+            cond,
+            noise,
+            deterministic=deterministic,
+            ft_denoising_steps=ft_denoising_steps,
+            base=base,
+            place=place,
+        )
+
+    @torch.no_grad()
+    def denoise(
+        self,
+        cond: Float[Tensor, "B C"],
+        noise: Float[Tensor, "draws R Hs A"],
+        *,
+        deterministic: bool,
+        ft_denoising_steps: int,
+        base: "DiffusionPolicy | None" = None,
+        place: Int[Tensor, " R"] | None = None,
+    ) -> DenoisingChain:
+        """Chains from noise that was drawn.
 
         Args:
             cond: Conditions.
-            generator: Draws the first chunk and the injected noise.
+            noise: Of :meth:`unit_noise`, for each chain.
             deterministic: As in :meth:`sample`.
             ft_denoising_steps: n, number of transitions kept, 1 .. K.
             base: Policy that runs the K - n steps before (the frozen copy in fine-tuning); None: this one.
@@ -158,10 +180,8 @@ class DiffusionPolicy(nn.Module):
         if not 1 <= kept <= steps:
             raise ValueError(f"ft_denoising_steps {kept} is not in 1 .. denoising_steps {steps}")
         first = self if base is None else base
-        rows = len(cond) if place is None else len(place)
-        noise = self._unit_noise(steps + 1, rows, generator).to(cond.device)
         std = self.stds(deterministic=deterministic)
-        ks = torch.arange(steps, device=cond.device)
+        ks = torch.arange(steps, device=cond.device)[:, None]  # as a number each would be read by the host
         x, projected, each = noise[steps], first._placed(cond, place), first.denoiser.project_steps()
         for k in range(steps - 1, kept - 1, -1):
             x = first._transition_mean(x, ks[k], projected + each[k]) + std[k] * noise[k]
@@ -179,8 +199,9 @@ class DiffusionPolicy(nn.Module):
         projected = self.project(cond)
         return projected if place is None else projected.index_select(0, place)
 
-    def _unit_noise(self, draws: int, rows: int, generator: torch.Generator) -> Tensor:
-        """Unit noise ``(draws, rows, Hs, A)``; the last draw starts the chain and is not clipped."""
+    def unit_noise(self, rows: int, generator: torch.Generator) -> Float[Tensor, "draws rows Hs A"]:
+        """K + 1 draws for so many chains, on the generator's device; the last starts a chain, unclipped."""
+        draws = self.config.denoising_steps + 1
         shape = (draws, rows, self.config.horizon_steps, self.config.action_dim)
         noise = torch.randn(shape, generator=generator, device=generator.device)
         noise[:-1].clamp_(-self.config.noise_clip, self.config.noise_clip)

@@ -1,13 +1,16 @@
 """One iteration of experience, and how it is collected."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from wam.policy.chain import DenoisingChain
-from wam.policy.diffusion import DiffusionPolicy
 from wam.rl.decision_env import DecisionEnv
+
+Explorer = Callable[[Tensor, torch.Generator], DenoisingChain]
+"""Draws a chain for each condition ``(n, C)``."""
 
 
 @dataclass(frozen=True)
@@ -66,29 +69,23 @@ class Rollouts:
 @torch.no_grad()
 def collect(
     env: DecisionEnv,
-    actor: DiffusionPolicy,
-    base: DiffusionPolicy,
+    explore: Explorer,
     *,
     decisions: int,
-    ft_denoising_steps: int,
     generator: torch.Generator,
 ) -> Rollouts:
     """Reset every environment and act for ``decisions`` decisions, exploring.
 
     Args:
         env: Environments, imagined or simulated.
-        actor: Runs the last ``ft_denoising_steps`` denoising steps.
-        base: Runs the steps before.
+        explore: Acts, ``Learner.explore``.
         decisions: T.
-        ft_denoising_steps: Steps kept of each chain.
         generator: Draws the denoising noise.
     """
     cond, _ = env.reset()
     record: dict[str, list[Tensor]] = {name: [] for name in Rollouts.__dataclass_fields__}
     for _ in range(decisions):
-        chain = actor.sample_chain(
-            cond, generator=generator, deterministic=False, ft_denoising_steps=ft_denoising_steps, base=base
-        )
+        chain = explore(cond, generator)
         following, reward, terminated, truncated, info = env.step(chain.chunk[:, : env.act_steps])
         row = (cond, info["final_obs"], chain.actions, chain.mean, reward, terminated, truncated)
         for values, value in zip(record.values(), row, strict=True):

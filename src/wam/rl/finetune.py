@@ -61,6 +61,7 @@ def finetune(
     evaluate: Evaluator | None,
     work_dir: Path | None = None,
     description: str = "fine-tuning",
+    capture: bool = True,
 ) -> FinetuneResult:
     """Practise, update, evaluate now and then; ``policy`` and all that ``practice`` holds stay as they are.
 
@@ -73,13 +74,14 @@ def finetune(
         work_dir: Scratch folder; a killed run goes on from it, to the bit. A state of other settings or
             inputs in it is not used. None keeps nothing.
         description: Shown at the progress bar.
+        capture: On a GPU, replay the denoising of what is explored as one graph.
 
     Raises:
         ValueError: On steps that do not fit together.
         FloatingPointError: If a loss is not finite.
     """
     config.decisions(policy.config.act_steps)  # refuses what does not fit before any work
-    learner = make_learner(policy, config, seed)
+    learner = make_learner(policy, config, seed, capture=capture)
     key = _run_key(policy, practice, config, seed=seed)
     state = Progress() if work_dir is None else restore_progress(work_dir, key, learner)
     if not state.history:
@@ -113,10 +115,8 @@ def _iterate(
     generator = torch_generator(seed, "denoising", iteration)
     rollouts = collect(
         env,
-        learner.actor,
-        learner.base,
+        learner.explore,
         decisions=learner.config.decisions(act_steps),
-        ft_denoising_steps=learner.config.ft_denoising_steps,
         generator=generator,
     )
     row = {f"{practice.name}_success": rollouts.success}

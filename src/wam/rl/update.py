@@ -18,6 +18,7 @@ from wam.rl.losses import clamped_log_prob, clip_schedule, denoising_discount, n
 from wam.rl.regularizer import CloningRegularizer
 from wam.rl.reward_scaling import RewardScaler
 from wam.rl.samples import Minibatch, minibatches, score
+from wam.training.captured import Captured
 
 
 class Targets(NamedTuple):
@@ -48,6 +49,7 @@ class Learner:
         critic: Value network.
         scaler: Running scale of the rewards.
         config: Settings.
+        capture: On a GPU, replay the denoising of what is explored as one graph (``training.captured``).
     """
 
     actor: DiffusionPolicy
@@ -55,6 +57,7 @@ class Learner:
     critic: Critic
     scaler: RewardScaler
     config: PPOConfig
+    capture: bool = True
 
     def __post_init__(self) -> None:
         config = self.config
@@ -67,6 +70,8 @@ class Learner:
         )
         self._regularizer = CloningRegularizer(self.base, config)
         self._device = next(self.actor.parameters()).device
+        self._replays = self.capture and self._device.type == "cuda"
+        self._chain = Captured(self._denoised, "exploration") if self._replays else self._denoised
         steps = config.ft_denoising_steps
         self._clip = clip_schedule(
             steps, coef=config.clip_coef, base=config.clip_base, rate=config.clip_rate
@@ -74,6 +79,25 @@ class Learner:
         self._discount = denoising_discount(steps, config.gamma_denoising).to(self._device)
         k = chain_steps(steps, self._device)
         self._std = self.actor.schedule.floored_std(config.min_logprob_std)[k]
+
+    @torch.no_grad()
+    def explore(self, cond: Tensor, generator: torch.Generator) -> DenoisingChain:
+        """A chain for each condition: the base's first denoising steps, then the actor's, which are kept.
+
+        Args:
+            cond: ``(n, C)``.
+            generator: Draws the first chunks and the injected noise.
+        """
+        noise = self.actor.unit_noise(len(cond), generator).to(cond.device)
+        actions, mean = self._chain(cond, noise)
+        return (
+            DenoisingChain(actions.clone(), mean.clone()) if self._replays else DenoisingChain(actions, mean)
+        )
+
+    def _denoised(self, cond: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        kept = self.config.ft_denoising_steps
+        chain = self.actor.denoise(cond, noise, deterministic=False, ft_denoising_steps=kept, base=self.base)
+        return chain.actions, chain.mean
 
     def update(
         self, rollouts: Rollouts, generator: torch.Generator, *, train_actor: bool = True
@@ -221,7 +245,7 @@ class Learner:
         return clamped_log_prob(log_prob, low=low, high=high, act_steps=self.actor.config.act_steps)
 
 
-def make_learner(policy: DiffusionPolicy, config: PPOConfig, seed: int) -> Learner:
+def make_learner(policy: DiffusionPolicy, config: PPOConfig, seed: int, *, capture: bool = True) -> Learner:
     """Frozen base, actor equal to it, and a seeded critic that shares the policy's statistics.
 
     Raises:
@@ -236,4 +260,4 @@ def make_learner(policy: DiffusionPolicy, config: PPOConfig, seed: int) -> Learn
     critic = Critic(policy.cond_dim, config.critic_hidden, policy.standardizer)
     fan_in_uniform_(critic, seed)
     scaler = RewardScaler(config.reward_scaling_gamma, config.reward_clip)
-    return Learner(actor, base, critic.to(next(policy.parameters()).device), scaler, config)
+    return Learner(actor, base, critic.to(next(policy.parameters()).device), scaler, config, capture)

@@ -158,6 +158,8 @@ def _difference(results: Any, plain: Any) -> float:
     """
     pairs = zip(pytree.tree_leaves(results), pytree.tree_leaves(plain), strict=True)
     numbers = [(got.float(), want.float()) for got, want in pairs if _is_numbers(want)]
+    if not numbers:
+        raise RuntimeError("it gives no tensors that could be compared, or in what they are not found")
     norms = torch.stack([want.norm() for _, want in numbers])
     apart = torch.stack([(got - want).norm() for got, want in numbers])
     relative = apart / (norms + NEGLIGIBLE * norms.max())

@@ -78,6 +78,7 @@ def finetune_online(
             evaluate=simulator_evaluator(pool, starts, task.name, model, act_steps, evaluation, seed),
             work_dir=work_dir,
             description=f"PPO in the simulator, {task.name}",
+            capture=compute.capture,
         )
     table = curves(result.history, step="iteration", stage="online", task=task.name)
     metrics: Metrics = {"stage": "online", "task": task.name, "real_steps": result.history[-1]["real_steps"]}

@@ -125,6 +125,7 @@ def finetune_policy(
             evaluate=evaluate,
             work_dir=work_dir,
             description=f"PPO {task.name}",
+            capture=compute.capture,
         )
     table = curves(result.history, step="iteration", stage="ppo", task=task.name)
     metrics = {"stage": "ppo", "task": task.name, "selected_iteration": result.selected_iteration}
