@@ -64,9 +64,9 @@ class CudaGraphs:
         return results
 
     def record(self, work: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
-        """Into a graph with memory of its own; other threads may use the GPU meanwhile."""
+        """On the rehearsals' stream, into a graph with memory of its own; other threads may use the GPU."""
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, stream=self._side, capture_error_mode="thread_local"):
             results = work()
         return graph.replay, results
 
