@@ -125,7 +125,7 @@ def replays(run: Run) -> Iterator[Figure]:
         return
     worst = float((got / plain - 1).abs().max())
     note = "fp32, convolutions with what the library chooses" if run.on_gpu else "no GPU: nothing is replayed"
-    yield Figure("checks", what, worst, "relative", FIRST_STEP, at_most=True, note=note)
+    yield Figure("checks", what, worst, "relative", ALL_STEPS, at_most=True, note=note)
 
 
 def drift(run: Run) -> Iterator[Figure]:

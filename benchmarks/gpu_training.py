@@ -1,5 +1,6 @@
 """Training on a GPU: the device's own rate, a step by batch size, its parts, the RSSM, the data path."""
 
+import gc
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -111,8 +112,12 @@ def step_seconds(run: Run, batch: int, precision: str, *, capture: bool = True) 
     train(stamped, steps=total, optimizer=page.optimizer, log_every=total, description=name)
     peak = run.peak()
     memory = "" if peak is None else f", peak memory {peak - taken:.1f} GB with the resident frames"
-    memory += ", replayed" if isinstance(objective, CapturedObjective) and objective.recorded else ""
-    return float(np.median(np.diff(stamped.stamps))) / size, memory
+    seconds = float(np.median(np.diff(stamped.stamps))) / size
+    if isinstance(objective, CapturedObjective):
+        memory += ", replayed" if objective.recorded else ", NOT REPLAYED: the log says why"
+    del objective, stamped, plain
+    gc.collect()  # the next one begins with all of the memory
+    return seconds, memory
 
 
 def steps(run: Run) -> Iterator[Figure]:

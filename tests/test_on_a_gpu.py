@@ -75,10 +75,12 @@ def test_a_training_step_never_waits_for_the_device(page: dict[str, Any], gpu: t
     assert OnGpu.waits == ["__float__"]
 
 
-@pytest.mark.parametrize("page", [{}, LIKE_BASE], ids=["published", "base"])
-def test_a_training_step_is_recorded_and_replayed(page: dict[str, Any], gpu: torch.device) -> None:
+@pytest.mark.parametrize(("page", "share"), [({}, 1.0), (LIKE_BASE, 0.5)], ids=["published", "base"])
+def test_a_training_step_is_recorded_and_replayed(
+    page: dict[str, Any], share: float, gpu: torch.device
+) -> None:
     model = WorldModel(tiny_config(**page), seed=0).to(gpu)
-    training = tiny_training(precision="bf16", decode_fraction=0.5, reset_probability=0.1)
+    training = tiny_training(precision="bf16", decode_fraction=share, reset_probability=0.1)
     objective = replayed_on_gpu(WorldModelObjective(model, toy_episodes(), training, seed=0), capture=True)
     assert isinstance(objective, CapturedObjective)
     for step in range(PLAIN_CALLS + 1):
@@ -109,14 +111,14 @@ def test_exploration_is_recorded_and_replayed(gpu: torch.device) -> None:
     sizes = {"iterations": 1, "envs": 3, "episodes_per_iteration": 3, "eval_every": 1, "critic_hidden": 4}
     page = PPOConfig(**sizes, ft_denoising_steps=2)
     learner = make_learner(policy, page, 0)
-    assert isinstance(learner._chain, Captured)
+    assert isinstance(learner._replayed, Captured)
     for step in range(PLAIN_CALLS + 2):
         OnGpu.waits.clear()
-        chain = learner.explore(torch.ones(3, 5, device=gpu), torch_generator(step, device=gpu))
-    assert learner._chain.recorded
+        chain = learner.explore(torch.ones(3, 5, device=gpu), torch_generator(step))
+    assert learner._replayed.recorded
     assert OnGpu.waits == []
     assert chain.actions.shape == (3, 3, 4, 7)
-    assert not make_learner(policy, page, 0, capture=False)._replays
+    assert not make_learner(policy, page, 0, capture=False)._replayed
 
 
 @pytest.mark.slow

@@ -29,13 +29,13 @@ def make_rollouts(world, learner, decisions: int = 4):
 
 def test_replayed_exploration_draws_the_same_chains_while_the_actor_learns(world):
     plain, replayed = (make_learner(world.policy(), world.config(), 0) for _ in range(2))
-    replayed._replays, replayed._chain = True, Captured(replayed._denoised, "exploration", Operations())
+    replayed._replayed = Captured(replayed._chain, "exploration", Operations())
     rollouts = []
     for _ in range(2):
         for learner in (plain, replayed):
             rollouts.append(make_rollouts(world, learner, decisions=PLAIN_CALLS + 2))
             learner.update(rollouts[-1], generator())
-    assert replayed._chain.recorded
+    assert replayed._replayed.recorded
     for want, got in zip(rollouts[::2], rollouts[1::2], strict=True):
         torch.testing.assert_close(got.actions, want.actions, rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(got.mean, want.mean, rtol=1e-5, atol=1e-6)

@@ -1,7 +1,10 @@
 """Functions that are recorded and replayed: by a recorder of a CPU's operations in place of a CUDA graph."""
 
+import gc
 import logging
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -9,7 +12,7 @@ import torch
 from recorded import Operations
 from torch import Tensor
 
-from wam.training.captured import PLAIN_CALLS, Captured
+from wam.training.captured import MOST_RECORDINGS, PLAIN_CALLS, Captured, CudaGraphs, _difference
 
 
 def captured(function: Callable[..., Any]) -> tuple[Captured, list[int]]:
@@ -47,7 +50,7 @@ def test_what_is_not_like_the_recorded_inputs_is_done_plainly() -> None:
     ("function", "reason"),
     [
         (lambda x: x * float(x.sum()), "not permitted"),  # a number that the host reads
-        (lambda x: x + 1e3 * torch.rand(2), "differ from plain ones"),
+        (lambda x: x + 1e3 * torch.rand(2), "differs from the plain one"),
     ],
     ids=["read", "drawn"],
 )
@@ -64,3 +67,81 @@ def test_what_cannot_be_replayed_is_done_plainly_and_said(
     assert line.startswith("sums: its kernels are launched one by one")
     assert reason in line
     assert "compute.capture: false" in line
+
+
+def test_inputs_of_other_shapes_have_a_recording_of_their_own() -> None:
+    function, runs = captured(lambda x: (x * 2).sum())
+    for call in range(PLAIN_CALLS + 3):
+        assert [float(function(torch.full((n,), float(call)))) for n in (2, 5)] == [4 * call, 10 * call]
+    assert len(runs) == 2 * (PLAIN_CALLS + 2)
+    kinds = len(function._recordings)
+    for n in range(6, 12):
+        function(torch.ones(n))
+    assert [kinds, len(function._recordings)] == [2, MOST_RECORDINGS]
+
+
+def test_a_replay_is_compared_on_other_inputs_than_were_recorded(caplog: pytest.LogCaptureFixture) -> None:
+    """A number of the recorded inputs that was kept by value would pass for right on those alone."""
+    function, _ = captured(lambda x: x + x.numpy()[0].item())
+    for call in range(PLAIN_CALLS + 2):
+        assert float(function(torch.full((1,), 1.0 + call))) == 2 * (1.0 + call)
+    assert not function.recorded
+    assert "differs from the plain one" in caplog.text
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_a_small_wrong_result_is_not_hidden_by_a_large_one(part: int) -> None:
+    """Results of one kind are measured against each other: gradients not against a loss of thousands."""
+    results = torch.tensor(9e3), [torch.ones(4), torch.full((4,), 0.01)]
+    wrong = torch.tensor(9e3), [torch.ones(4), torch.full((4,), 0.01)]
+    wrong[1][part].zero_()
+    assert _difference(results, results) == 0
+    assert _difference(wrong, results) == pytest.approx(1)
+
+
+def test_the_function_goes_when_its_owner_goes() -> None:
+    class Owner:
+        def __init__(self) -> None:
+            self.weight = torch.ones(1)
+            self.call = Captured(lambda x, weight=self.weight: x * weight, "owner", Operations())
+
+    owner = Owner()
+    gone = weakref.ref(owner)
+    gc.disable()
+    try:
+        for _ in range(PLAIN_CALLS + 2):
+            owner.call(torch.ones(1))
+        del owner
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_a_recording_that_fails_gives_the_thread_its_stream_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered: list[str] = []
+
+    @contextmanager
+    def stream(_side: object) -> Iterator[None]:
+        entered.append("in")
+        try:
+            yield
+        finally:
+            entered.append("out")
+
+    class Graph:
+        def __init__(self, *_: object, **__: object) -> None:
+            pass
+
+        def __enter__(self) -> None:
+            entered.append("recording")
+
+        def __exit__(self, *_: object) -> None:
+            raise RuntimeError("previous error during capture")  # before PyTorch leaves its own stream
+
+    monkeypatch.setattr(torch.cuda, "stream", stream)
+    monkeypatch.setattr(torch.cuda, "graph", Graph)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    with pytest.raises(RuntimeError, match="previous error"):
+        CudaGraphs().record(lambda: 1)
+    assert entered == ["in", "recording", "out"]
+    assert gc.isenabled()

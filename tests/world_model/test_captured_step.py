@@ -1,5 +1,7 @@
 """A training step that is replayed gives the weights of one that is not."""
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -16,6 +18,12 @@ from wam.world_model.model import WorldModel
 from wam.world_model.train import WorldModelObjective
 
 STEPS = PLAIN_CALLS + 6
+
+
+@pytest.fixture(autouse=True)
+def layers_as_a_gpu_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (decoder, encoder):
+        monkeypatch.setattr(module, "quick_precision", lambda _x: None)
 
 
 def objective_of(page: dict[str, Any], precision: str) -> WorldModelObjective:
@@ -36,11 +44,7 @@ def fit(objective: Any) -> list[dict[str, float]]:
     [{"action_coef": 0.0}, {"overshooting_coef": 0.3}, LIKE_BASE],
     ids=["diwa", "wam", "base"],
 )
-def test_replayed_steps_train_the_same_world_model(
-    page: dict[str, Any], precision: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in (decoder, encoder):  # the layers as a GPU has them
-        monkeypatch.setattr(module, "quick_precision", lambda _x: None)
+def test_replayed_steps_train_the_same_world_model(page: dict[str, Any], precision: str) -> None:
     plain, replayed = (
         objective_of(page, precision),
         CapturedObjective(objective_of(page, precision), Operations()),
@@ -54,3 +58,17 @@ def test_replayed_steps_train_the_same_world_model(
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
     for name, kept in plain.state_dict().items():
         torch.testing.assert_close(replayed.state_dict()[name], kept, rtol=1e-5, atol=1e-6)
+
+
+def test_frames_and_model_go_with_the_objective() -> None:
+    objective = CapturedObjective(objective_of({}, "fp32"), Operations())
+    fit(objective)
+    gone = [weakref.ref(x) for x in (objective.modules(), objective._objective._frames)]
+    assert all(parameter.grad is None for parameter in objective.modules().parameters())
+    gc.collect()
+    gc.disable()
+    try:
+        del objective
+        assert [one() for one in gone] == [None, None]
+    finally:
+        gc.enable()

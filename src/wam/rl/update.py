@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ from wam.rl.regularizer import CloningRegularizer
 from wam.rl.reward_scaling import RewardScaler
 from wam.rl.samples import Minibatch, minibatches, score
 from wam.training.captured import Captured
+from wam.training.device import sent
 
 
 class Targets(NamedTuple):
@@ -70,8 +72,9 @@ class Learner:
         )
         self._regularizer = CloningRegularizer(self.base, config)
         self._device = next(self.actor.parameters()).device
-        self._replays = self.capture and self._device.type == "cuda"
-        self._chain = Captured(self._denoised, "exploration") if self._replays else self._denoised
+        self._chain = partial(_denoised, self.actor, self.base, config.ft_denoising_steps)
+        on_gpu = self._device.type == "cuda"
+        self._replayed = Captured(self._chain, "exploration") if on_gpu and self.capture else None
         steps = config.ft_denoising_steps
         self._clip = clip_schedule(
             steps, coef=config.clip_coef, base=config.clip_base, rate=config.clip_rate
@@ -88,16 +91,11 @@ class Learner:
             cond: ``(n, C)``.
             generator: Draws the first chunks and the injected noise.
         """
-        noise = self.actor.unit_noise(len(cond), generator).to(cond.device)
-        actions, mean = self._chain(cond, noise)
-        return (
-            DenoisingChain(actions.clone(), mean.clone()) if self._replays else DenoisingChain(actions, mean)
-        )
-
-    def _denoised(self, cond: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        kept = self.config.ft_denoising_steps
-        chain = self.actor.denoise(cond, noise, deterministic=False, ft_denoising_steps=kept, base=self.base)
-        return chain.actions, chain.mean
+        noise = sent(self.actor.unit_noise(len(cond), generator), cond.device)
+        if self._replayed is None:
+            return DenoisingChain(*self._chain(cond, noise))
+        actions, mean = self._replayed(cond, noise)
+        return DenoisingChain(actions.clone(), mean.clone())
 
     def update(
         self, rollouts: Rollouts, generator: torch.Generator, *, train_actor: bool = True
@@ -243,6 +241,14 @@ class Learner:
     def _clamped(self, log_prob: Tensor) -> Tensor:
         low, high = self.config.logprob_clamp
         return clamped_log_prob(log_prob, low=low, high=high, act_steps=self.actor.config.act_steps)
+
+
+def _denoised(
+    actor: DiffusionPolicy, base: DiffusionPolicy, kept: int, cond: Tensor, noise: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Kept ends of the chains, and the means of their transitions."""
+    chain = actor.denoise(cond, noise, deterministic=False, ft_denoising_steps=kept, base=base)
+    return chain.actions, chain.mean
 
 
 def make_learner(policy: DiffusionPolicy, config: PPOConfig, seed: int, *, capture: bool = True) -> Learner:

@@ -173,6 +173,7 @@ def train(
                 if team.leads:
                     save_state(work_dir, state)
     objective.modules().eval()
+    objective.modules().zero_grad(set_to_none=True)  # nobody wants them, and they may lie in a graph's memory
     return TrainingResult(run.history, run.ema.weights() if run.ema else None)
 
 

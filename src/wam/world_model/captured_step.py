@@ -1,6 +1,8 @@
 """A world model's training step on a GPU: loss and gradient as one graph (``wam.training.captured``)."""
 
-from torch import Tensor
+from functools import partial
+
+from torch import Tensor, nn
 
 from wam.contracts import LossOutput
 from wam.training.captured import Captured, Recorder
@@ -30,7 +32,8 @@ class CapturedObjective:
     def __init__(self, objective: WorldModelObjective, recorder: Recorder | None = None) -> None:
         self._objective = objective
         self._parameters = [p for p in objective.modules().parameters() if p.requires_grad]
-        self._gradient = Captured(self._loss_and_gradient, "world model", recorder)
+        work = partial(_loss_and_gradient, objective, self._parameters)
+        self._gradient = Captured(work, "world model", recorder)
 
     @property
     def recorded(self) -> bool:
@@ -54,16 +57,6 @@ class CapturedObjective:
         # the next replay writes where these are
         return LossOutput(loss.clone(), {name: value.clone() for name, value in metrics.items()})
 
-    def _loss_and_gradient(
-        self, inputs: StepInputs
-    ) -> tuple[Tensor, dict[str, Tensor], RSSMState, list[Tensor | None]]:
-        output, state = self._objective.loss_of(inputs)
-        for parameter in self._parameters:
-            parameter.grad = None
-        # not autograd.grad: it may give two parameters one tensor, and clipping would scale it twice
-        output.loss.backward()  # type: ignore[no-untyped-call]
-        return output.loss.detach(), output.metrics, state, [p.grad for p in self._parameters]
-
     def state_dict(self) -> dict[str, Tensor]:
         """The objective's."""
         return self._objective.state_dict()
@@ -71,3 +64,15 @@ class CapturedObjective:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """The objective's."""
         self._objective.load_state_dict(state)
+
+
+def _loss_and_gradient(
+    objective: WorldModelObjective, parameters: list[nn.Parameter], inputs: StepInputs
+) -> tuple[Tensor, dict[str, Tensor], RSSMState, list[Tensor | None]]:
+    """Loss, metrics, states after the windows, and gradients, which are left in the parameters as well."""
+    output, state = objective.loss_of(inputs)
+    for parameter in parameters:
+        parameter.grad = None
+    # not autograd.grad: it may give two parameters one tensor, and clipping would scale it twice
+    output.loss.backward()  # type: ignore[no-untyped-call]
+    return output.loss.detach(), output.metrics, state, [parameter.grad for parameter in parameters]

@@ -31,10 +31,10 @@ one first frame of twenty a thing is hidden, and where it is told to be is a gue
 ACROSS: Final = 0.03
 """Metres by which they may reach farther: places are told worse where a table is new."""
 ALONG: Final = 0.05
-"""The same at most on the axis along which hands move when they move the joint: an imagined hand, which
-nothing stops, runs ahead of what it pushes, and that must catch up. It need not be farther ahead than the
-joint can go: whoever is that far below a button is beside it. Nor than hands that carry an exact arm come:
-with 0.15 a door followed hands that had slipped off or never had hold, from 10 to 25 cm beyond its knob."""
+"""The same at most on the axis along which hands move when they move the joint: nothing stops an imagined
+hand, and what it pushes must catch up. It need not be farther ahead than the joint can go (whoever is that
+far below a button is beside it), nor than hands come where the arm that a state carries is exact: with 0.15
+a door followed hands that had slipped off or never had hold, from 10 to 25 cm beyond its knob."""
 
 
 class ContactPlaces(nn.Module):

@@ -41,6 +41,6 @@ def choose_frames(frames: int, fraction: float, generator: torch.Generator) -> T
     No random number is drawn when all frames are chosen.
     """
     if fraction >= 1.0:
-        return torch.arange(frames)
+        return torch.arange(frames, device=generator.device)
     count = max(1, round(fraction * frames))
     return torch.randperm(frames, generator=generator, device=generator.device)[:count].sort().values
