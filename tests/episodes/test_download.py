@@ -153,6 +153,7 @@ def test_what_packing_takes_is_said_before(
 def test_time_is_told_from_a_few_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, read = iter([10.0, 10.0 + 24 * 0.02]), []
     monkeypatch.setattr(ingest_plan, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr(ingest_plan.shutil, "disk_usage", lambda _: SimpleNamespace(free=20e9))
     plan = plan_ingest(np.arange(512_077), read.append, tmp_path / "deep/t.zarr", workers=8)
     assert read[0] == 0
     assert read[-1] == 512_076
