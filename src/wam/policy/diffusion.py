@@ -141,7 +141,16 @@ class DiffusionPolicy(nn.Module):
         base: "DiffusionPolicy | None" = None,
         place: Int[Tensor, " R"] | None = None,
     ) -> DenoisingChain:
-        """Denoise one chunk per row and keep the last steps: :meth:`unit_noise`, then :meth:`denoise`."""
+        """Denoise one chunk per row and keep the last steps: :meth:`unit_noise`, then :meth:`denoise`.
+
+        Args:
+            cond: Conditions.
+            generator: Draws the first chunk and the injected noise.
+            deterministic: As in :meth:`sample`.
+            ft_denoising_steps: As in :meth:`denoise`, as are base, place and what is raised.
+            base: See there.
+            place: See there.
+        """
         noise = self.unit_noise(len(cond) if place is None else len(place), generator).to(cond.device)
         return self.denoise(
             cond,

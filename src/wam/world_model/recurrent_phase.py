@@ -20,6 +20,7 @@ from torch import Tensor
 
 from wam.contracts import EMBED, Batch
 from wam.episodes.loaded import Episodes
+from wam.training.device import sent
 from wam.training.loop import TrainingResult, train
 from wam.world_model.captured_step import replayed_on_gpu
 from wam.world_model.color_targets import ColorTargets
@@ -76,7 +77,7 @@ class RecurrentPhaseObjective(WorldModelObjective):
 
     def _batch(self, rows: NDArray[np.int64]) -> Batch:
         embeds = self._embeds()
-        return {**super()._batch(rows), EMBED: embeds[torch.from_numpy(rows).to(embeds.device)]}
+        return {**super()._batch(rows), EMBED: embeds[sent(torch.from_numpy(rows), embeds.device)]}
 
 
 def train_recurrent_phase(
