@@ -22,7 +22,7 @@ from wam.pipelines import ablation
 from wam.pipelines.ablation.pipeline import PAGES
 from wam.pipelines.ablation.table import AblationTable, cell_pages, cells_of_table
 from wam.pipelines.grid import BLIND, TASKS, WORLD_MODELS
-from wam.pipelines.page_checks import cell_world_model, check_cell, check_pages
+from wam.pipelines.page_checks import cell_world_model, check_cell, check_pages, check_play
 from wam.settings import CONFIG_LOADER_ARGS
 from wam.tasks.table import TASK_NAMES
 from wam.world_model.config import WorldModelConfig
@@ -63,6 +63,8 @@ def test_parameters_are_typed_complete_and_fit_together(environment: str) -> Non
     assert list(unread(parameters_of(environment), read)) == []
     assert {page.split(".")[0] for page in read - artefacts} <= set(pages)
     check_pages(pages)
+    if environment != "paper":
+        check_play(pages["selection"], pages["play"])
     assert isinstance(pages["world_model"], WorldModelConfig)
 
 
@@ -201,8 +203,13 @@ def test_an_unknown_task_and_another_rows_are_refused() -> None:
 
 
 def test_more_starts_than_play_collects_are_refused() -> None:
+    pages = pages_of("smoke", selection={"test_starts": 30})
     with pytest.raises(ValueError, match=r"selection.test_starts 30 is above play.test_starts"):
-        check_pages(pages_of("smoke", selection={"test_starts": 30}))
+        check_play(pages["selection"], pages["play"])
+
+
+def test_where_nothing_is_played_more_may_be_selected() -> None:
+    check_pages(pages_of("paper", selection={"demos": 60}))
 
 
 MUTE: dict[str, Any] = {

@@ -143,7 +143,7 @@ def companions(conf_source: str | None, env: str | None) -> bool:
 @click.option("--delete", is_flag=True, help="Delete what is listed; without it nothing is changed.")
 def prune(env: str | None, keep: int, data_root: str | None, delete: bool) -> None:
     """List (or delete) old versions: not the latest ones, nothing that one of those was made from."""
-    from wam.datasets.prune import prunable, remove, stored_versions  # noqa: PLC0415 - with arrays and models
+    from wam.datasets.prune import leftovers, prunable, remove, stored_versions  # noqa: PLC0415 - with arrays and models
 
     _refuse_environment(None, env)
     project = find_kedro_project(Path.cwd()) or Path.cwd()
@@ -153,6 +153,8 @@ def prune(env: str | None, keep: int, data_root: str | None, delete: bool) -> No
         click.echo(f"{version.size / 1e6:10.1f} MB  {version.folder.relative_to(root)}")
         if delete:
             remove(version)
+    for folder in leftovers(root):
+        click.echo(f"{folder.relative_to(root)}: left by a killed run; remove it if none is going on")
     total = f"{len(old)} versions, {sum(version.size for version in old) / 1e6:.1f} MB, in {root}"
     click.echo(f"{total}: deleted" if delete else f"{total}: would be deleted; --delete does it")
 

@@ -139,7 +139,9 @@ def test_optional_entry_without_versions_loads_none(make: Make) -> None:
     assert make(optional=True).load() is None
 
 
-def test_failed_save_leaves_nothing(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_save_leaves_nothing(
+    case: Case, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dataset = make()
 
     def write_half(path: Path, _: Any) -> None:
@@ -148,7 +150,7 @@ def test_failed_save_leaves_nothing(make: Make, tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(dataset, "_write", write_half)
     with pytest.raises(DatasetError, match="disk full"):
-        dataset.save(object())
+        dataset.save(case.first(tmp_path))
     assert not dataset.exists()
     assert not any(path.is_file() for path in (tmp_path / "catalog").rglob("*"))
 

@@ -12,6 +12,7 @@ from kedro.io import DatasetError, Version
 from wam.datasets import (
     ArrayBlocks,
     ArraysDataset,
+    DirectoryDataset,
     EpisodesDataset,
     FilesDataset,
     JsonDataset,
@@ -19,6 +20,7 @@ from wam.datasets import (
     TableDataset,
     WorkDirDataset,
 )
+from wam.episodes.calvin_format import EPISODE_IDS_FILE
 from wam.episodes.store import EpisodeStore
 
 
@@ -100,3 +102,76 @@ def test_lineage_is_empty_outside_a_run() -> None:
     assert LineageDataset().load() == {}
     with pytest.raises(DatasetError, match="cannot be saved"):
         LineageDataset().save({})  # type: ignore[arg-type]
+
+
+def calvin_folder(folder: Path, last: int) -> DirectoryDataset:
+    """A folder of the user's with two splits, of which only the ids of their frames are read."""
+    for split in ("training", "validation"):
+        (folder / split).mkdir(parents=True)
+        np.save(folder / split / EPISODE_IDS_FILE, np.array([[0, last]]))
+    return DirectoryDataset(filepath=folder)
+
+
+def test_a_data_set_of_the_users_is_known_by_its_frames_and_not_by_its_place(tmp_path: Path) -> None:
+    first, copy, other = (
+        calvin_folder(tmp_path / name, last) for name, last in (("a", 9), ("b", 9), ("c", 8))
+    )
+    assert first.record() == copy.record() != other.record()
+    assert first.record()["digest"]
+    (tmp_path / "plain").mkdir()
+    assert DirectoryDataset(filepath=tmp_path / "plain").record() == {}
+    assert DirectoryDataset(filepath=tmp_path / "nowhere").record() == {}
+
+
+def test_a_kill_while_a_folder_is_read_leaves_it_where_work_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tmp_path / "work/made"
+    made.mkdir(parents=True)
+    dataset = DirectoryDataset(filepath=tmp_path / "kept", version=Version(None, "v1"))
+    seen = []
+
+    def digest(path: Path) -> str:
+        seen.append(path)
+        return "digest"
+
+    monkeypatch.setattr(dataset, "_digest", digest)
+    dataset.save(made)
+    assert seen == [made]
+    assert not made.exists()
+    assert dataset.record()["digest"] == "digest"
+
+
+def test_what_cannot_be_moved_back_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tmp_path / "work/made"
+    made.mkdir(parents=True)
+    (made / "hours.txt").write_text("of work")
+    dataset = DirectoryDataset(filepath=tmp_path / "kept", version=Version(None, "v1"))
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("wam.datasets.artefact.os.replace", fail)
+    monkeypatch.setattr(dataset, "_give_back", fail)
+    with pytest.raises(DatasetError, match="disk full"):
+        dataset.save(made)
+    assert [path.read_text() for path in tmp_path.rglob("hours.txt")] == ["of work"]
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """Kedro makes of a missing file that a file is in the way."""
+    dataset = DirectoryDataset(filepath=tmp_path / "kept", version=Version(None, "v1"))
+    with pytest.raises(DatasetError, match="nowhere is not a directory, so there is nothing to keep"):
+        dataset.save(tmp_path / "nowhere")
+
+
+def test_a_missing_file_is_not_said_to_be_in_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = JsonDataset(filepath=tmp_path / "kept", version=Version(None, "v1"))
+
+    def fail(*_: object) -> None:
+        raise FileNotFoundError("it was removed meanwhile")
+
+    monkeypatch.setattr(dataset, "_write", fail)
+    with pytest.raises(DatasetError, match="it was removed meanwhile") as told:
+        dataset.save({})
+    assert "versioning" not in str(told.value)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from wam.datasets.prune import prunable, remove, stored_versions
+from wam.datasets.prune import leftovers, prunable, remove, stored_versions
 
 
 def save(root: Path, artefact: str, version: str, digest: str, made_from: tuple[str, ...] = ()) -> Path:
@@ -60,6 +60,14 @@ def test_removing_takes_the_whole_version_and_no_other(root: Path) -> None:
     assert left == ["03_primary/episodes.zarr/run3", "06_models/wam/world_model/run3"]
     assert names(root, 1) == []
     assert not list(root.rglob(".*"))
+
+
+def test_what_killed_runs_left_is_found(root: Path) -> None:
+    left = [root / "03_primary/episodes.zarr/.run4.partial", root / "06_models/wam/world_model/.run1.pruned"]
+    for folder in left:
+        folder.mkdir()
+    (root / "06_models/wam/world_model/run3/.inside.partial").mkdir()  # an artefact's own
+    assert list(leftovers(root)) == left
 
 
 def test_something_must_stay() -> None:

@@ -10,7 +10,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
 
-from wam.hooks.provenance import ProvenanceError, ProvenanceHooks, find_mix
+from wam.hooks.provenance import ProvenanceError, ProvenanceHooks, _refuse_mix, find_mix
 
 V1, V2 = {"version": "v1", "digest": "d1"}, {"version": "v2", "digest": "d2"}
 
@@ -109,3 +109,31 @@ def test_each_node_is_checked_where_the_run_is_not_known_beforehand(run: Callabl
     run("v2", pipeline("two").only_nodes("make_root", "make_left"))
     with pytest.raises(ProvenanceError):
         run("v3", pipeline().only_nodes("join"), only_missing_outputs=True)
+
+
+@pytest.mark.parametrize(
+    ("stale", "maker"), [("wam.play_features", "features"), ("wam.open_drawer.online_policy", "online")]
+)
+def test_the_remedy_names_the_pipeline(stale: str, maker: str) -> None:
+    old, new = ({"root": {"version": version, "digest": version}} for version in ("v1", "v2"))
+    remedy = rf"make {stale} again \(kedro run --pipelines {maker} --env x\)"
+    with pytest.raises(ProvenanceError, match=remedy):
+        _refuse_mix(Node(len, "a", "b", name="join"), {stale: old, "root": new}, "x")
+
+
+@pytest.mark.parametrize("missing_alone", [False, True])
+def test_and_the_environment(
+    run: Callable[..., DataCatalog], monkeypatch: pytest.MonkeyPatch, missing_alone: bool
+) -> None:
+    monkeypatch.setattr("wam.hooks.provenance._maker", lambda _: "stage")
+    run("v1", pipeline("one"))
+    run("v2", pipeline("two").only_nodes("make_root", "make_left"))
+    with pytest.raises(ProvenanceError, match=r"\(kedro run --pipelines stage --env x\)"):
+        run("v3", pipeline().only_nodes("join"), only_missing_outputs=missing_alone, env="x")
+
+
+def test_of_a_folder_without_versions_no_older_one_is_offered() -> None:
+    old, new = ({"raw_episodes": {"version": "", "digest": digest}} for digest in ("d1", "d2"))
+    with pytest.raises(ProvenanceError, match="Please make training_episodes again") as stopped:
+        _refuse_mix(Node(len, "a", "b", name="join"), {"raw_episodes": new, "training_episodes": old}, None)
+    assert "--load-versions" not in str(stopped.value)

@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 from kedro.io import DataCatalog
 
+from wam.hooks.parameters import WrongParametersError
 from wam.hooks.run_environment import MissingInputsError, OutputInTheWayError, RunEnvironmentHooks
 from wam.pipeline_registry import register_pipelines
+from wam.sim.play_config import PlayConfig
+from wam.tasks.selection import SelectionConfig
 
 
 @pytest.mark.parametrize(
@@ -58,6 +61,23 @@ def test_what_is_optional_may_be_missing() -> None:
     )
 
 
+def add_pages(catalog: DataCatalog, starts: int = 1) -> None:
+    """What is selected, one of each task, and what is played."""
+    catalog["params:selection"] = SelectionConfig(demos=1, test_starts=starts, selection_starts=1)
+    catalog["params:play"] = PlayConfig(min_training_segments=1, test_starts=1, selection_starts=1)
+
+
+def test_too_little_play_is_refused_where_it_is_made() -> None:
+    entry = {"type": "wam.datasets.JsonDataset", "filepath": "/nowhere/{name}", "versioned": True}
+    work = {"type": "wam.datasets.WorkDirDataset", "filepath": "/nowhere/work"}
+    catalog = DataCatalog.from_config({"work_dir": work, "{name}": entry})
+    add_pages(catalog, starts=2)
+    with pytest.raises(WrongParametersError, match=r"selection.test_starts 2 is above play.test_starts 1"):
+        RunEnvironmentHooks().before_pipeline_run(
+            run_params={}, pipeline=register_pipelines()["play"], catalog=catalog
+        )
+
+
 @pytest.mark.parametrize(("report_is_there", "only_missing"), [(False, False), (True, False), (False, True)])
 def test_a_folder_of_the_users_is_never_a_place_to_save(
     tmp_path: Path, report_is_there: bool, only_missing: bool
@@ -77,6 +97,7 @@ def test_a_folder_of_the_users_is_never_a_place_to_save(
     )
     if report_is_there:
         catalog.save("play_report", {})
+    add_pages(catalog)
     options = {"only_missing_outputs": only_missing}
     play = register_pipelines()["play"]
     with pytest.raises(OutputInTheWayError, match=r"collect_play could not save .*task_D_D is there already"):
@@ -87,6 +108,7 @@ def test_nothing_is_in_the_way_of_a_node_that_is_skipped(tmp_path: Path) -> None
     page = {"type": "wam.datasets.DirectoryDataset", "filepath": str(tmp_path)}
     work = {"type": "wam.datasets.WorkDirDataset", "filepath": str(tmp_path / "work")}
     catalog = DataCatalog.from_config({"work_dir": work, "raw_episodes": page, "play_report": page})
+    add_pages(catalog)
     options = {"only_missing_outputs": True}
     play = register_pipelines()["play"]
     RunEnvironmentHooks().before_pipeline_run(run_params=options, pipeline=play, catalog=catalog)

@@ -21,6 +21,8 @@ from typing import Any, Final, Generic, TypeVar
 from kedro.io import AbstractVersionedDataset, DatasetError, Version
 
 RECORD_NAME: Final = "record.json"
+PARTIAL: Final = ".partial"
+"""How the folder of a version ends that is being written."""
 _BLOCK_BYTES: Final = 1 << 20
 
 In = TypeVar("In")
@@ -117,22 +119,29 @@ class ArtefactDataset(AbstractVersionedDataset[In, Out], Generic[In, Out]):
             raise DatasetError(obstacle)
         target = Path(self._get_save_path())
         home = target.parent
-        staging = home.parent / f".{home.name}.partial" if self._version else home / f".{target.name}.partial"
+        place = home if self._version else target
+        staging = place.with_name(f".{place.name}{PARTIAL}")
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         try:
-            self._write(staging / target.name, data)
+            self._fill(staging, target.name, data)
             if self._version:
-                self._write_record(staging, target.name)
                 os.replace(staging, home)
             else:
                 os.replace(staging / target.name, target)
             self._disregarded = False
-        except BaseException:
-            self._give_back(staging / target.name, data)
-            raise
-        finally:
+        except BaseException as error:
+            self._give_back(staging / target.name, data)  # where this fails, what is staged stays
             shutil.rmtree(staging, ignore_errors=True)
+            if isinstance(error, FileNotFoundError | NotADirectoryError):
+                raise DatasetError(str(error)) from error  # Kedro would say that a file is in the way
+            raise
+        shutil.rmtree(staging, ignore_errors=True)
+
+    def _fill(self, staging: Path, name: str, data: In) -> None:
+        """Put the artefact, and its record where versions are kept, into an empty folder."""
+        self._write(staging / name, data)
+        self._write_record(staging, staging / name)
 
     def obstacle(self) -> str | None:
         """What stands where the next save would go, and what to do; None where the way is free.
@@ -149,8 +158,10 @@ class ArtefactDataset(AbstractVersionedDataset[In, Out], Generic[In, Out]):
             )
         return None
 
-    def _write_record(self, staging: Path, name: str) -> None:
-        path = staging / name
+    def _write_record(self, staging: Path, path: Path) -> None:
+        """Describe what lies at ``path``; entries without versions have no record."""
+        if not self._version:
+            return
         record = {"digest": self._digest(path), "bytes": sum(_sizes(path)), **self._origin}
         if self._began is not None:
             record["seconds"] = round(time.time() - self._began, 1)

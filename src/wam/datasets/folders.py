@@ -1,19 +1,28 @@
 """Artefacts that are folders: finished directories moved into place, and sets of named files."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Generic
+from typing import Any, Generic
+
+from kedro.io import DatasetError
 
 from wam.datasets.artefact import ArtefactDataset, Out, move
+from wam.episodes.calvin_format import EPISODE_IDS_FILE
 from wam.episodes.store import EpisodeStore
 
 
 class MovedFolderDataset(ArtefactDataset[Path, Out], Generic[Out]):
     """A folder that a node finished elsewhere, often in hours: saving moves it, failing moves it back."""
 
-    def _write(self, path: Path, data: Path) -> None:
+    def _fill(self, staging: Path, name: str, data: Path) -> None:
+        """Digest before moving: a kill while gigabytes are read leaves the folder where work goes on."""
         if not data.is_dir():
-            raise FileNotFoundError(f"{data} is not a directory, so there is nothing to keep")
+            raise DatasetError(f"{data} is not a directory, so there is nothing to keep")
+        self._write_record(staging, data)
+        self._write(staging / name, data)
+
+    def _write(self, path: Path, data: Path) -> None:
         move(data, path)
 
     def _give_back(self, path: Path, data: Path) -> None:
@@ -31,6 +40,20 @@ class DirectoryDataset(MovedFolderDataset[Path]):
     def given(self) -> Path | None:
         """Where a folder of the user's is expected, None where versions are kept."""
         return None if self._version else Path(self._filepath)
+
+    def record(self) -> dict[str, Any]:
+        """As of every artefact; of a user's folder what tells data sets apart without reading frames.
+
+        That is the digest of its files of episode ids, wherever it lies: another data set put in its place is
+        another input, a copy of the same one is not. Changed frames are not noticed.
+        """
+        if self.given is None or not self.exists():
+            return super().record()
+        digest = hashlib.blake2b(digest_size=16)
+        ids = sorted(self.given.glob(f"*/{EPISODE_IDS_FILE}"))
+        for file in ids:
+            digest.update(file.relative_to(self.given).as_posix().encode() + b"\0" + file.read_bytes())
+        return {"digest": digest.hexdigest()} if ids else {}
 
     def _read(self, path: Path) -> Path:
         return path

@@ -6,9 +6,12 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from wam.datasets.artefact import RECORD_NAME
+from wam.datasets.artefact import PARTIAL, RECORD_NAME
+
+PRUNED: Final = ".pruned"
+"""How the folder of a version ends that is being removed."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,21 @@ def prunable(artefacts: Iterable[Sequence[StoredVersion]], *, keep: int) -> list
     return [one for versions in listed for one in versions[:-keep] if one.digest not in needed]
 
 
+def leftovers(root: Path) -> Iterator[Path]:
+    """What killed runs left below a data root: versions half written or half removed.
+
+    A run that is going on has one too, for as long as it saves.
+    """
+    for layer in sorted(root.glob("[0-9][0-9]_*")):
+        for parent, folders, _ in os.walk(layer):
+            hidden = {name for name in folders if name.startswith(".") and name.endswith((PARTIAL, PRUNED))}
+            yield from (Path(parent) / name for name in sorted(hidden))
+            kept = {name for name in folders if (Path(parent) / name / RECORD_NAME).is_file()}
+            folders[:] = sorted(set(folders) - hidden - kept)
+
+
 def remove(version: StoredVersion) -> None:
     """Delete a version: moved out of the catalog's sight first, so a kill leaves no torn version."""
-    aside = version.folder.with_name(f".{version.folder.name}.pruned")
+    aside = version.folder.with_name(f".{version.folder.name}{PRUNED}")
     version.folder.rename(aside)
     shutil.rmtree(aside)

@@ -31,6 +31,8 @@ __all__ = ["IngestConfig", "IngestReport", "ingest_split", "split_around"]
 
 STORE_FOLDER: Final = "store.zarr"
 MARKER_FOLDER: Final = "shards"
+_BLOCK_BYTES: Final = 512
+"""Of ``st_blocks``, on every POSIX system."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,8 @@ def _announce(job: _Job, reasons: dict[int, str]) -> None:
         resize_image(frame.image_gripper)
 
     good = np.setdiff1d(job.split.frame_ids, np.array(sorted(reasons), np.int64))
-    done = sum(file.stat().st_size for file in job.work.rglob("*") if file.is_file())
+    written = (file.stat().st_blocks for file in job.work.rglob("*") if file.is_file())
+    done = _BLOCK_BYTES * sum(written)  # not the size: a mapped store has its full one from the start
     workers = job.config.workers or available_workers()
     plan_ingest(good, read, job.target, workers=worker_count(workers), done_bytes=done)
 

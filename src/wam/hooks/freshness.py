@@ -89,7 +89,7 @@ def outdated(node: Node, catalog: DataCatalog) -> str | None:
         if not isinstance(dataset, ArtefactDataset):
             continue
         record = dataset.record()
-        if not record and dataset.exists():
+        if "bytes" not in record and dataset.exists():
             continue  # somebody else put it there, as one does with a download
         if not record:
             return f"{name} is not there"

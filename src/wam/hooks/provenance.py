@@ -67,6 +67,8 @@ def find_mix(inputs: Mapping[str, Ancestors]) -> Mix | None:
 class ProvenanceHooks:
     """Checks ancestors before work starts and before each node; hands each output its record."""
 
+    _env: str | None = None
+
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Note what code runs."""
@@ -86,12 +88,13 @@ class ProvenanceHooks:
         Raises:
             ProvenanceError: Naming node, ancestor, versions and remedy.
         """
+        self._env = run_params.get("env")
         if run_params.get("only_missing_outputs"):
             return  # what will run is not known here; each node is still checked before it runs
         known: dict[str, Ancestors] = {}
         for node in pipeline.nodes:
             inputs = {name: known.get(name) or _ancestors(catalog, name) for name in node.inputs}
-            _refuse_mix(node, inputs, run_params.get("env"))
+            _refuse_mix(node, inputs, self._env)
             merged = _merge(inputs.values())
             for name in node.outputs:
                 known[name] = {**merged, name: {"version": "this run"}}
@@ -109,7 +112,7 @@ class ProvenanceHooks:
             ProvenanceError: As before the run.
         """
         read = {name: _ancestors(catalog, name) for name in node.inputs}
-        _refuse_mix(node, read, None)
+        _refuse_mix(node, read, self._env)
         origin = {
             "node": node.name,
             "saved_by_run": self._save_version,
@@ -157,20 +160,28 @@ def _refuse_mix(node: Node, inputs: Mapping[str, Ancestors], env: str | None) ->
     if mix is None:
         return
     listing = "\n".join(f"  {name} from {mix.ancestor} {version}" for name, version in mix.versions.items())
-    stale = min(mix.versions, key=lambda name: mix.versions[name])
-    maker = next((stage for stage in STAGES if _makes(stage, stale)), None)
+    others = (name for name in mix.versions if name != mix.ancestor)
+    stale = min(others, key=lambda name: mix.versions[name])
     option = f" --env {env}" if env else ""
-    remake = f"kedro run --pipelines {maker}{option}" if maker else "the pipeline that makes it"
+    maker = _maker(stale)
+    remake = f"kedro run --pipelines {maker}{option}" if maker else "the run that made it"
+    remedies = [f"make {stale} again ({remake})"]
     oldest = mix.versions[stale]
+    if oldest:  # a folder of the user's has no versions
+        remedies.append(f'stay with the older one (--load-versions "{mix.ancestor}:{oldest}")')
     raise ProvenanceError(
         f"{node.name} would mix descendants of different versions of {mix.ancestor}:\n{listing}\n"
-        f"Either make {stale} again ({remake}),\n"
-        f'or stay with the older one (--load-versions "{mix.ancestor}:{oldest}").'
+        + ("Either " if len(remedies) > 1 else "Please ")
+        + ",\nor ".join(remedies)
+        + "."
     )
 
 
-def _makes(stage: str, name: str) -> bool:
-    return any(name in node.outputs for node in register_pipelines()[stage].nodes)
+def _maker(name: str) -> str | None:
+    """The pipeline that makes an artefact: its stage, else one beside the main job."""
+    pipelines = register_pipelines()
+    makers = (one for one in (*STAGES, *pipelines) if name in pipelines[one].all_outputs())
+    return next(makers, None)
 
 
 def code_version(project_path: Path) -> dict[str, str]:

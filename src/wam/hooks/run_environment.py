@@ -15,7 +15,7 @@ from wam.hooks.parameters import WrongParametersError
 from wam.hooks.refusal import RunRefusedError
 from wam.pipeline_registry import register_pipelines
 from wam.pipelines.grid import STAGES
-from wam.pipelines.page_checks import check_pages
+from wam.pipelines.page_checks import check_pages, check_play
 
 
 class MissingInputsError(RunRefusedError):
@@ -45,9 +45,10 @@ class RunEnvironmentHooks:
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
-        """Refuse a run whose inputs were not made yet, or whose outputs cannot be saved.
+        """Refuse a run whose inputs are not there, whose outputs cannot be saved, or that plays too little.
 
         Raises:
+            WrongParametersError: Naming what is selected and what is played.
             MissingInputsError: Naming them and the pipeline to run first.
             OutputInTheWayError: Naming the node and what is in its way.
         """
@@ -63,6 +64,11 @@ class RunEnvironmentHooks:
                 missing, lambda name: _is_there(catalog, name) or bool(_given(catalog, name))
             )
             raise MissingInputsError(_how_to_make(missing, stages, run_params.get("env")))
+        if any("params:play" in node.inputs for node in pipeline.nodes):  # not where episodes are the user's
+            try:
+                check_play(catalog.load("params:selection"), catalog.load("params:play"))
+            except ValueError as error:
+                raise WrongParametersError(str(error)) from error
         for node in pipeline.nodes:
             skipped = run_params.get("only_missing_outputs") and all(map(catalog.exists, node.outputs))
             obstacle = None if skipped else _obstacle(catalog, node.outputs)

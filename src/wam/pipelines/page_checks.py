@@ -11,6 +11,7 @@ from wam.pipelines.pages import ComputeConfig, TaskRow, WorldModelRow
 from wam.policy.config import CloningConfig, DiffusionConfig
 from wam.rl.config import PPOConfig
 from wam.rl.sight import missing_decoders, no_decoder
+from wam.sim.play_config import PlayConfig
 from wam.tasks.selection import SelectionConfig
 from wam.tasks.table import task
 from wam.world_model.config import WorldModelConfig
@@ -143,9 +144,9 @@ def check_pages(pages: Mapping[str, Any]) -> None:
         ValueError: If a task is unknown or not its row's, Ray is asked for and not installed, a batch has
             fewer streams than it is to be cut into parts, ``imagine_steps`` is no multiple of ``act_steps``,
             more denoising steps are fine-tuned than there are, more demonstrations are cloned than selected,
-            more segments or starts are selected than play collects, checkpoints are to be chosen on no
-            starts, policies are to see what a world model cannot imagine, nothing says how a carried scene
-            is learned, or a row of the world models has a setting that its page has not.
+            checkpoints are to be chosen on no starts, policies are to see what a world model cannot imagine,
+            nothing says how a carried scene is learned, or a row of the world models has a setting that its
+            page has not.
     """
     _check_tasks(pages["tasks"])
     applied = {
@@ -159,13 +160,21 @@ def check_pages(pages: Mapping[str, Any]) -> None:
     _check_selection(pages)
     _check_demonstrations(pages["behavior_cloning"], pages["selection"])
     _check_refinement(pages["policy"], pages["ppo"])
+
+
+def check_play(selection: SelectionConfig, play: PlayConfig) -> None:
+    """Refuse play that would be too little for what is to be selected from it.
+
+    Raises:
+        ValueError: Naming both settings.
+    """
     wanted = {
         "demos": "min_training_segments",
         "test_starts": "test_starts",
         "selection_starts": "selection_starts",
     }
     for name, collected in wanted.items():
-        selected, made = getattr(pages["selection"], name), getattr(pages["play"], collected)
+        selected, made = getattr(selection, name), getattr(play, collected)
         if selected is not None and selected > made:
             raise ValueError(
                 f"selection.{name} {selected} is above play.{collected} {made}; raise the latter"

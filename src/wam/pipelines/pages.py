@@ -23,7 +23,7 @@ from wam.world_model.training_config import WorldModelTrainingConfig
 
 @config
 class ComputeConfig:
-    """Where and how wide things run. On one kind of device only ``stop_after`` changes a result.
+    """Where and how wide things run. On one device only ``stop_after`` and ``remote`` change a result.
 
     ``devices`` and ``accumulate`` add the same numbers in another order: last bits differ.
     """
@@ -46,7 +46,7 @@ class ComputeConfig:
 
     remote: str | None = None
     """Folder of world models that another machine trained (``wam.world_model.remote``): each is taken
-    in place of a training here that would have made the same."""
+    in place of a training here with the same settings. They come with large matrices rounded to bf16."""
     stop_after: int | None = Field(default=None, gt=0)
     """Ends every training after this many steps (PPO: iterations), whatever its page plans: a trial of a long
     configuration from end to end. What it makes means nothing."""

@@ -25,7 +25,7 @@ def comparison_pairs(policies: set[str]) -> Iterator[tuple[str, str]]:
     for condition in conditions:
         if {f"{condition}.cloned", BLIND} <= policies:
             yield f"{condition}.cloned", BLIND
-    for stage in ("cloned", "selected"):
+    for stage in ("cloned", "finetuned", "selected"):
         if {f"wam.{stage}", f"diwa.{stage}"} <= policies:
             yield f"wam.{stage}", f"diwa.{stage}"
     for condition in conditions:

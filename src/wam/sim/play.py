@@ -51,7 +51,8 @@ class PlayReport:
         tries: Attempts at tasks.
         misses: Attempts that failed and were left or tried again.
         frames_per_segment: Frames per accepted segment, over everything.
-        seconds: Wall time of this call, without what an earlier, killed call had recorded.
+        seconds: Wall time of this call, without what an earlier, killed call had recorded. It is not kept in
+            the folder: the same play made twice is the same bytes.
     """
 
     training_episodes: int
@@ -62,7 +63,7 @@ class PlayReport:
     tries: int
     misses: int
     frames_per_segment: float
-    seconds: float
+    seconds: float = 0.0
 
 
 def collect_play(target: Path, sim: SimConfig, config: PlayConfig) -> PlayReport:
@@ -92,10 +93,11 @@ def collect_play(target: Path, sim: SimConfig, config: PlayConfig) -> PlayReport
     validation = _collect_split(target, sim, config, VALIDATION, _next_id(training))
     for split, episodes in ((TRAINING, training), (VALIDATION, validation)):
         describe_split(target / split, split, episodes, sim, config)
-    report = _report(training, validation, time.monotonic() - began)
-    _write_json(target / REPORT_FILE, {"settings": settings, "report": asdict(report)})
+    report = _report(training, validation)
+    kept = {name: value for name, value in asdict(report).items() if name != "seconds"}
+    _write_json(target / REPORT_FILE, {"settings": settings, "report": kept})
     shutil.rmtree(target / WORK_FOLDER)
-    return report
+    return replace(report, seconds=time.monotonic() - began)
 
 
 def _prepare(target: Path, settings: dict[str, Any]) -> PlayReport | None:
@@ -194,9 +196,7 @@ def _count(episodes: Sequence[PlayedEpisode], split: str) -> dict[str, dict[str,
     return {use: {task: counter[i] for i, task in enumerate(TASK_NAMES)} for use, counter in counters.items()}
 
 
-def _report(
-    training: Sequence[PlayedEpisode], validation: Sequence[PlayedEpisode], seconds: float
-) -> PlayReport:
+def _report(training: Sequence[PlayedEpisode], validation: Sequence[PlayedEpisode]) -> PlayReport:
     counts = _count(validation, VALIDATION) | {"training": _count(training, TRAINING)["training"]}
     frames = [sum(len(episode.robot_obs) for episode in split) for split in (training, validation)]
     everything = [*training, *validation]
@@ -210,5 +210,4 @@ def _report(
         tries=sum(episode.tries for episode in everything),
         misses=sum(episode.misses for episode in everything),
         frames_per_segment=sum(frames) / max(1, found),
-        seconds=seconds,
     )

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from wam.episodes.calvin_defects import inspect_folder
-from wam.episodes.calvin_format import CalvinSplit
+from wam.episodes.calvin_format import Annotation, CalvinFormatError, CalvinSplit
 from wam.episodes.ingest import IngestConfig, ingest_split
 from wam.episodes.statistics import ProprioStatistics
 from wam.episodes.store import EpisodeStore, EpisodeStoreError
@@ -22,21 +22,21 @@ logger = logging.getLogger(__name__)
 
 def pack_training(
     raw_episodes: Path, config: IngestConfig, compute: ComputeConfig, work_dir: Path
-) -> tuple[Path, dict[str, Any]]:
-    """Pack the training split; returns the finished store and what was left out of it."""
+) -> tuple[dict[str, Any], Path]:
+    """Pack the training split; returns what was left out and the finished store, saved in this order."""
     return _pack(raw_episodes / "training", config, compute, work_dir)
 
 
 def pack_validation(
     raw_episodes: Path, config: IngestConfig, compute: ComputeConfig, work_dir: Path
-) -> tuple[Path, dict[str, Any]]:
-    """Pack the validation split; returns the finished store and what was left out of it."""
+) -> tuple[dict[str, Any], Path]:
+    """Pack the validation split; returns what was left out and the finished store, saved in this order."""
     return _pack(raw_episodes / "validation", config, compute, work_dir)
 
 
 def _pack(
     split: Path, config: IngestConfig, compute: ComputeConfig, work_dir: Path
-) -> tuple[Path, dict[str, Any]]:
+) -> tuple[dict[str, Any], Path]:
     for defect in inspect_folder(CalvinSplit(split)).defects:
         logger.warning("%s: %s", split.name, defect)
     target = work_dir / f"{split.name}.zarr"
@@ -48,7 +48,7 @@ def _pack(
             "%s: %d frames and annotations are left out, all listed in %s_report; the first: %s",
             *(split.name, len(left_out), split.name, left_out[0]),
         )
-    return target, asdict(report)
+    return asdict(report), target
 
 
 def compute_proprio_statistics(
@@ -68,10 +68,22 @@ def select_expert_segments(
     return select_experts(
         training_episodes.load(images=False),
         validation_episodes.load(images=False),
-        CalvinSplit(raw_episodes / "training").annotations,
-        CalvinSplit(raw_episodes / "validation").annotations,
+        _segments(raw_episodes / "training"),
+        _segments(raw_episodes / "validation"),
         config,
     )
+
+
+def _segments(split: Path) -> list[Annotation]:
+    """Usable annotations; packing reported the others, or refused them without ``ingest.quarantine``."""
+    folder = CalvinSplit(split)
+    if not folder.annotations_file.is_file():
+        raise CalvinFormatError(
+            f"{folder.annotations_file} is missing, so there are no demonstrations and starts to choose: "
+            "copy it again or make play data again. Frames are packed (ingest.require_annotations: false), "
+            "which is enough for kedro run --pipelines world_model"
+        )
+    return folder.checked_annotations()[0]
 
 
 def list_starts(expert_segments: pd.DataFrame, validation_episodes: EpisodeStore) -> pd.DataFrame:
@@ -87,8 +99,11 @@ def verify_episodes(
     for split, store in (("training", training_episodes), ("validation", validation_episodes)):
         folder = asdict(inspect_folder(CalvinSplit(raw_episodes / split)))
         found[split] = {"folder": folder, "store": verify_store(store)}
-        if store.num_frames > folder["frames"]:
-            found[split]["store"]["faults"].append("the store has more frames than the folder")
+        left_out = len(store.summary()["ingest"]["quarantined_frames"])
+        if store.num_frames + left_out != folder["frames"]:
+            found[split]["store"]["faults"].append(
+                f"the folder has {folder['frames']} frames, the store {store.num_frames}, left out {left_out}"
+            )
         logger.info("%s folder: %s", split, folder)
         logger.info("%s episodes: %s", split, found[split]["store"])
     return found

@@ -20,13 +20,13 @@ def create_pipeline() -> Pipeline:
             Node(
                 pack_training,
                 ["raw_episodes", "params:ingest", "params:compute", "work_dir"],
-                ["training_episodes", "training_report"],
+                ["training_report", "training_episodes"],
                 name="pack_training",
             ),
             Node(
                 pack_validation,
                 ["raw_episodes", "params:ingest", "params:compute", "work_dir"],
-                ["validation_episodes", "validation_report"],
+                ["validation_report", "validation_episodes"],
                 name="pack_validation",
             ),
             Node(

@@ -12,8 +12,11 @@ from wam.sim.play import collect_play as collect
 
 def collect_play(
     simulator: SimConfig, config: PlayConfig, compute: ComputeConfig, work_dir: Path
-) -> tuple[Path, dict[str, Any]]:
-    """Scripted play in CALVIN's format; returns the finished folder and what was collected."""
+) -> tuple[dict[str, Any], Path]:
+    """Scripted play in CALVIN's format; returns what was collected and the finished folder.
+
+    In this order, since they are saved in it: a kill in between leaves the folder where work goes on.
+    """
     target = work_dir / "play"
     report = collect(target, simulator, replace(config, workers=compute.processes))
-    return target, asdict(report)
+    return asdict(report), target

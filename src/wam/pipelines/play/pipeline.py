@@ -12,7 +12,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 collect_play,
                 ["params:simulator", "params:play", "params:compute", "work_dir"],
-                ["raw_episodes", "play_report"],
+                ["play_report", "raw_episodes"],
                 name="collect_play",
             )
         ],
