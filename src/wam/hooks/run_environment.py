@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
@@ -10,12 +10,17 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.validation import ParameterValidationError
 
+from wam.contracts import config_from_dict
 from wam.datasets import ArtefactDataset, DirectoryDataset
 from wam.hooks.parameters import WrongParametersError
 from wam.hooks.refusal import RunRefusedError
 from wam.pipeline_registry import register_pipelines
 from wam.pipelines.grid import STAGES
 from wam.pipelines.page_checks import check_pages, check_play
+from wam.sim.play_config import PlayConfig
+from wam.tasks.selection import SelectionConfig
+
+Page = TypeVar("Page")
 
 
 class MissingInputsError(RunRefusedError):
@@ -66,7 +71,7 @@ class RunEnvironmentHooks:
             raise MissingInputsError(_how_to_make(missing, stages, run_params.get("env")))
         if any("params:play" in node.inputs for node in pipeline.nodes):  # not where episodes are the user's
             try:
-                check_play(catalog.load("params:selection"), catalog.load("params:play"))
+                check_play(_page(catalog, SelectionConfig, "selection"), _page(catalog, PlayConfig, "play"))
             except ValueError as error:
                 raise WrongParametersError(str(error)) from error
         for node in pipeline.nodes:
@@ -74,6 +79,12 @@ class RunEnvironmentHooks:
             obstacle = None if skipped else _obstacle(catalog, node.outputs)
             if obstacle:
                 raise OutputInTheWayError(f"{node.name} could not save its work: {obstacle}")
+
+
+def _page(catalog: DataCatalog, kind: type[Page], name: str) -> Page:
+    """A page by name; Kedro types those that the run's own nodes read, others are plain values."""
+    page = catalog.load(f"params:{name}")
+    return page if isinstance(page, kind) else config_from_dict(kind, page)
 
 
 def _obstacle(catalog: DataCatalog, outputs: Iterable[str]) -> str | None:
