@@ -10,6 +10,7 @@ from torch import Tensor
 from benchmarks.gpu_run import Figure, Run
 from benchmarks.world_model import build
 from wam.seeding import torch_generator
+from wam.training.config import Intervals
 from wam.training.loop import train
 from wam.world_model.captured_step import CapturedObjective, replayed_on_gpu
 from wam.world_model.train import WorldModelObjective
@@ -108,7 +109,7 @@ def losses_of(run: Run, precision: str, *, capture: bool) -> tuple[Tensor, bool]
     plain = WorldModelObjective(run.model(), run.episodes, page, seed=1)
     objective = replayed_on_gpu(plain, capture=capture)
     history = train(
-        objective, steps=steps, optimizer=page.optimizer, log_every=1, description=precision
+        objective, steps=steps, optimizer=page.optimizer, every=Intervals(1), description=precision
     ).history
     replayed = isinstance(objective, CapturedObjective) and objective.recorded
     return torch.tensor([row["loss"] for row in history], dtype=torch.float64), replayed

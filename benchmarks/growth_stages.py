@@ -35,7 +35,7 @@ from wam.sim.config import SimConfig
 from wam.sim.play import PlayConfig, collect_play
 from wam.sim.starts import sample_start
 from wam.tasks.table import TASK_NAMES
-from wam.training.config import OptimizerConfig
+from wam.training.config import Intervals, OptimizerConfig
 from wam.training.loop import train
 from wam.world_model.config import WorldModelConfig
 from wam.world_model.featurize import features_by_row, featurize_episodes
@@ -151,7 +151,7 @@ def world_model(point: Point) -> Work:
     )
     objective = WorldModelObjective(model_of(point), EpisodeStore(point.store).load(), page, seed=0)
     return lambda: train(
-        objective, steps=steps, optimizer=page.optimizer, log_every=steps, description="world model"
+        objective, steps=steps, optimizer=page.optimizer, every=Intervals(steps), description="world model"
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from toy_world import CARRIED, tiny_world_model, toy_episodes
 
 from wam.diagnostics import events
-from wam.diagnostics.events import COLUMNS, MOVED, measure_events
+from wam.diagnostics.events import COLUMNS, MOVED, _figures, measure_events
 from wam.diagnostics.frames import JudgedFrames
 from wam.diagnostics.quantities import quantities, values_at
 from wam.diagnostics.ridge import LinearProbes
@@ -86,6 +86,12 @@ def test_one_in_which_nothing_moves_notices_nothing(model, probes, monkeypatch) 
         line = table.loc[name]
         assert line["noticed"] == 0
         assert line["moved_error"] == pytest.approx(line["moved_guess"])
+
+
+@pytest.mark.parametrize(("read", "noticed"), [((0.3, 0.7), 1.0), ((0.6, 1.2), 0.0)])
+def test_a_light_has_changed_where_it_is_read_on_the_other_side(read, noticed) -> None:
+    figures = _figures(np.array([read]), np.array([[0.0, 1.0]]), 1, is_light=True)
+    assert figures["noticed"] == noticed
 
 
 def test_what_moves_by_itself_is_seen(model, probes, monkeypatch) -> None:

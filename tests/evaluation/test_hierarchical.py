@@ -16,7 +16,7 @@ from wam.evaluation.hierarchical import (
     seed_stretch,
     student_quantile,
 )
-from wam.evaluation.success import mean_rate_interval, stratified_mean_interval, wilson_interval
+from wam.evaluation.success import mean_rate_interval, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,14 @@ def test_it_agrees_with_a_slow_reference() -> None:
 def test_with_one_seed_it_is_the_bootstrap_over_starts() -> None:
     values = [np.random.default_rng(1).integers(0, 2, (1, 29)).astype(float) for _ in range(8)]
     found = bootstrap_bounds(values, seed=0, confidence=0.95, draws=10_000)
-    want = stratified_mean_interval([task[0] for task in values], seed=0)
-    assert found == pytest.approx(want[1:], abs=0.01)
+    error = np.sqrt(sum(task.var() / task.size for task in values)) / len(values)
+    mean = np.mean([task.mean() for task in values])
+    assert found == pytest.approx((mean - 1.96 * error, mean + 1.96 * error), abs=0.01)
+    assert bootstrap_bounds(values, seed=0, confidence=0.95, draws=10_000) == found
+
+
+def test_the_mean_is_over_tasks_not_starts() -> None:
+    assert hierarchical_interval([np.ones((1, 2)), np.zeros((1, 20))], seed=0).value == 0.5
 
 
 def test_episodes_that_all_end_alike_prove_no_equality() -> None:
@@ -97,11 +103,24 @@ def test_seeds_that_disagree_widen_what_starts_alone_would_show() -> None:
 def test_of_these_trainings_seeds_that_disagree_widen_nothing() -> None:
     """Where each start gains as much on the mean nothing is left to chance; of new seeds everything is."""
     values = [np.stack([np.ones(29), np.zeros(29), np.ones(29)])]
-    assert of_these_trainings(values, seed=0) == pytest.approx((2 / 3, 2 / 3))
+    low, high = of_these_trainings(values, seed=0)
+    assert low == pytest.approx(
+        2 / 3 - np.hypot(2 / 3 - wilson_interval(58, 87)[0], wilson_interval(0, 87)[1])
+    )
+    assert 0.5 < low < 2 / 3 < high < 0.8
     assert hierarchical_interval(values, seed=0).low < 0
-    mixed = [np.repeat([[0.0, 1.0]], 29, axis=0).reshape(2, 29)]
+    mixed = [np.repeat(np.random.default_rng(4).integers(-1, 2, (1, 29)).astype(float), 2, axis=0)]
     alone = [task.mean(axis=0)[None] for task in mixed]
     assert of_these_trainings(mixed, seed=0) == pytest.approx(slowly(alone, 4000), abs=0.03)
+
+
+def test_of_these_trainings_a_handful_of_gains_is_no_proof_either() -> None:
+    """Four gains of 696 episodes and no loss: a sign test gives p = 0.13."""
+    values = [np.zeros((3, 29)) for _ in range(8)]
+    for task in values[:4]:
+        task[0, 0] = 1.0
+    low, high = of_these_trainings(values, seed=0)
+    assert low < 0 < high
 
 
 @pytest.mark.parametrize("seed_deviation", [0.0, 0.2])
@@ -175,3 +194,15 @@ def test_what_cannot_be_paired_is_refused() -> None:
         outcomes(pd.concat([rows_of(outcome, (1,))] * 2))
     with pytest.raises(ValueError, match="same seeds"):
         hierarchical_interval([np.ones((2, 3)), np.ones((1, 3))], seed=0)
+
+
+def test_tasks_of_other_seeds_are_refused() -> None:
+    """Rows of the arrays are drawn for all tasks at once: row s must be the same seed in each."""
+    ours = [rows_of_seed(1, "a"), rows_of_seed(2, "a"), rows_of_seed(2, "b"), rows_of_seed(3, "b")]
+    rows = pd.concat(ours, ignore_index=True)
+    with pytest.raises(ValueError, match=r"b: seeds \[2, 3\], other tasks have \[1, 2\]"):
+        differences_by_task(rows, rows)
+
+
+def rows_of_seed(seed: int, task: str) -> pd.DataFrame:
+    return pd.DataFrame({"seed": seed, "task": task, "start": range(3), "success": [True, False, True]})

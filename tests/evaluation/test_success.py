@@ -6,8 +6,6 @@ from wam.evaluation.rollout import RolloutResult
 from wam.evaluation.success import (
     evaluation_rows,
     mean_rate_interval,
-    paired_difference_interval,
-    stratified_mean_interval,
     success_table,
     wilson_interval,
 )
@@ -37,11 +35,6 @@ def rows_of(**outcomes):
     return pd.concat(parts, ignore_index=True)
 
 
-def test_the_mean_is_over_tasks_not_starts():
-    mean, low, high = stratified_mean_interval([np.ones(2), np.zeros(20)], seed=0)
-    assert mean == low == high == 0.5
-
-
 def test_the_interval_of_one_rate_is_its_own_and_a_mean_of_many_is_narrower():
     assert mean_rate_interval([(15, 29)]) == pytest.approx((15 / 29, *wilson_interval(15, 29)))
     mean, low, high = mean_rate_interval([(15, 29)] * 8)
@@ -63,47 +56,6 @@ def test_the_mean_interval_covers_the_truth_as_often_as_it_says():
     assert 0.92 < covered < 0.99
 
 
-def test_bootstrap_width_agrees_with_theory():
-    rng = np.random.default_rng(0)
-    values = [rng.integers(0, 2, 400).astype(float) for _ in range(4)]
-    mean, low, high = stratified_mean_interval(values, seed=1)
-    error = np.sqrt(sum(v.var() / len(v) for v in values)) / 4
-    assert (high - low) / 2 == pytest.approx(1.96 * error, rel=0.05)
-    assert low < mean < high
-
-
-def test_the_same_seed_gives_the_same_bounds():
-    values = [np.array([0.0, 1.0, 1.0, 0.0, 1.0])]
-    assert stratified_mean_interval(values, seed=3) == stratified_mean_interval(values, seed=3)
-
-
-def test_pairing_removes_the_variance_of_the_starts():
-    easy = [[True, False] * 20, [False, True] * 20]
-    rows = rows_of(a=easy, b=easy)
-    assert paired_difference_interval(rows, "a", "b", seed=0) == (0.0, 0.0, 0.0)
-
-
-def test_a_clear_difference_is_above_zero():
-    rng = np.random.default_rng(0)
-    strong, weak = rng.uniform(size=(8, 29)) < 0.8, rng.uniform(size=(8, 29)) < 0.3
-    difference, low, high = paired_difference_interval(rows_of(a=strong, b=weak), "a", "b", seed=0)
-    assert 0.3 < low < difference < high < 0.7
-
-
-def test_other_starts_cannot_be_paired():
-    rows = rows_of(a=[[True, False]], b=[[True, False, True]])
-    with pytest.raises(ValueError, match="same starts"):
-        paired_difference_interval(rows, "a", "b", seed=0)
-    with pytest.raises(ValueError, match="same starts"):
-        paired_difference_interval(rows, "a", "nobody", seed=0)
-
-
-def test_a_start_evaluated_twice_cannot_be_paired():
-    rows = pd.concat([rows_of(a=[[True]], b=[[True]])] * 2)
-    with pytest.raises(ValueError, match="same starts"):
-        paired_difference_interval(rows, "a", "b", seed=0)
-
-
 def test_the_table_has_every_task_and_the_mean():
     table = success_table(rows_of(a=[[True, True], [False, True]], b=[[False, False], [False, True]]))
     assert table["task"].tolist() == ["task 0", "task 1", "mean"] * 2
@@ -111,10 +63,3 @@ def test_the_table_has_every_task_and_the_mean():
     assert table["successes"].tolist() == [2, 1, 3, 0, 1, 1]
     assert (table["low"] <= table["rate"]).all()
     assert (table["rate"] <= table["high"]).all()
-
-
-def test_ten_thousand_draws_of_all_starts_are_fast():
-    outcomes = np.random.default_rng(0).uniform(size=(2, 8, 29)) < 0.5
-    rows = rows_of(a=outcomes[0], b=outcomes[1])
-    low = paired_difference_interval(rows, "a", "b", seed=0)[1]
-    assert -0.2 < low < 0.2

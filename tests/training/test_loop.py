@@ -8,8 +8,10 @@ from torch import nn
 from wam.contracts import LossOutput
 from wam.seeding import torch_generator
 from wam.training import metrics
-from wam.training.config import OptimizerConfig
+from wam.training.config import Intervals, OptimizerConfig
+from wam.training.ema import Averaging
 from wam.training.loop import TrainingError, train
+from wam.training.resume import has_state
 
 PAGE = OptimizerConfig(
     learning_rate=0.05, schedule="cosine", warmup_steps=3, weight_decay=0.01, grad_clip_norm=1.0
@@ -49,8 +51,11 @@ class Regression:
         self.generator.set_state(state["generator"])
 
 
+EVERY = Intervals(log=5, checkpoint=10, validation=10)
+
+
 def run(objective, work_dir=None, *, steps=40, key="k", **options):
-    options = {"ema_decay": 0.9, "checkpoint_every": 10, "log_every": 5} | options
+    options = {"averaging": Averaging(0.9), "every": EVERY} | options
     return train(
         objective, steps=steps, optimizer=PAGE, work_dir=work_dir, key=key, description="toy", **options
     )
@@ -84,10 +89,14 @@ def test_a_finished_run_is_not_trained_again(tmp_path):
     assert torch.equal(again.net.weight, first.net.weight)
 
 
-def test_a_checkpoint_of_another_key_is_not_used(tmp_path):
+def test_a_checkpoint_of_another_key_is_not_used_and_that_is_said(tmp_path, caplog):
     run(Regression(), tmp_path, key="other")
+    assert "begins anew" not in caplog.text
+    assert (has_state(tmp_path, "other"), has_state(tmp_path, "k")) == (True, False)
     with pytest.raises(KeyboardInterrupt):
         run(Regression(stop_at=0), tmp_path)
+    assert "40 steps, is of other settings, data or precision, so it begins anew" in caplog.text
+    assert not has_state(tmp_path / "nowhere", "k")
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_step(tmp_path):
@@ -108,12 +117,12 @@ def test_published_figures_are_the_history_with_a_prefix():
 
 
 def test_points_average_the_steps_between_them():
-    every, fifth = run(Regression(), log_every=1).history, run(Regression()).history
+    every, fifth = run(Regression(), every=Intervals(1)).history, run(Regression()).history
     assert fifth[0]["loss"] == pytest.approx(sum(row["loss"] for row in every[:5]) / 5)
 
 
 def test_the_step_size_warms_up_and_falls():
-    rates = [row["learning_rate"] for row in run(Regression(), log_every=1).history]
+    rates = [row["learning_rate"] for row in run(Regression(), every=Intervals(1)).history]
     assert rates[0] == pytest.approx(0.05 / 3)
     assert max(rates) == pytest.approx(0.05)
     assert all(a > b for a, b in pairwise(rates[3:]))
@@ -143,7 +152,7 @@ def test_validation_runs_in_evaluation_mode_at_its_steps():
         modes.append((objective.net.training, torch.is_grad_enabled()))
         return {"validation_loss": 1.0}
 
-    history = run(objective, steps=20, validate=validate, validate_every=10).history
+    history = run(objective, steps=20, validate=validate).history
     assert modes == [(False, False)] * 2
     assert [row["step"] for row in history if "validation_loss" in row] == [10, 20]
 
@@ -151,4 +160,4 @@ def test_validation_runs_in_evaluation_mode_at_its_steps():
 @pytest.mark.parametrize("decay", [0.0, 1.0])
 def test_a_useless_decay_is_refused(decay):
     with pytest.raises(ValueError, match="ema_decay"):
-        run(Regression(), ema_decay=decay)
+        Averaging(decay)

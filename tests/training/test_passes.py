@@ -30,6 +30,18 @@ def test_a_batch_follows_from_seed_key_and_step_alone():
         assert changed.rows(0).tolist() != one.rows(0).tolist()
 
 
+@pytest.mark.parametrize(("count", "batch"), [(17, 16), (10, 32), (40, 32), (5, 5)])
+def test_whole_batches_run_on_over_the_ends_of_passes(count: int, batch: int) -> None:
+    rows = np.arange(count)
+    passes = ShuffledPasses(rows, batch, 4, "order", whole=True)
+    batches = [passes.rows(step) for step in range(count)]
+    assert {len(one) for one in batches} == {batch}
+    in_turn = np.concatenate(batches).reshape(batch, count)  # as many passes as a batch has rows
+    for number, one in enumerate(in_turn):
+        np.testing.assert_array_equal(one, numpy_generator(4, "order", number).permutation(rows))
+    np.testing.assert_array_equal(passes.rows(1), batches[1])
+
+
 def test_what_keeps_no_state_refuses_one():
     assert Stateless().state_dict() == {}
     Stateless().load_state_dict({})

@@ -21,7 +21,7 @@ from wam.diagnostics.frames import JudgedFrames
 from wam.diagnostics.quantities import CM, SCENE, Quantity
 from wam.diagnostics.ridge import LinearProbes
 from wam.episodes.loaded import Episodes
-from wam.tasks.table import SCENE_UNITS, TASKS
+from wam.tasks.table import LIGHT_ON, SCENE_UNITS, TASKS
 from wam.world_model.model import WorldModel
 
 STRIDE: Final = 4
@@ -138,9 +138,10 @@ def _figures(
 ) -> dict[str, float]:
     """Figures of one thing from its values ``(n, 2)`` at start and end, those that moved first."""
     change, truth = found[:, 1] - found[:, 0], true[:, 1] - true[:, 0]
-    changed = np.abs(change) >= (0.5 if is_light else MOVED)
+    changed = np.abs(change) >= MOVED
     wrong = np.abs(change - truth)
-    if is_light:
+    if is_light:  # by the rule of every other reading: which side of the middle it is on
+        changed = (found[:, 1] > LIGHT_ON) != (found[:, 0] > LIGHT_ON)
         noticed = _mean(changed[:moved])
         wrong = (changed != (np.abs(truth) > 0.5)).astype(np.float64)
     else:

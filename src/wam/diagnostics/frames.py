@@ -13,7 +13,7 @@ from wam.diagnostics.ridge import Block
 from wam.episodes.store import Episodes
 from wam.seeding import numpy_generator
 from wam.tasks.selection import is_selection_episode
-from wam.world_model.featurize import featurize_episodes
+from wam.world_model.featurize import features_by_row, featurize_episodes
 from wam.world_model.model import WorldModel
 
 BLOCK_ROWS: Final = 8192
@@ -92,9 +92,8 @@ def judged_frames(
     """
     chosen = choose_episodes(episodes, config, seed)
     kept = only_episodes(episodes, chosen)
-    feat = np.empty((kept.num_frames, model.feat_dim), np.float32)
-    for rows, values in featurize_episodes(model, kept, seed=seed, batch=batch):
-        feat[rows] = values
+    pieces = featurize_episodes(model, kept, seed=seed, batch=batch)
+    feat = features_by_row(pieces, kept.num_frames, model.feat_dim)
     rows = np.arange(kept.num_frames)
     return JudgedFrames(kept, feat, values_at(kept, rows), kept.episode_of(rows))
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from wam.diagnostics.config import ToleranceConfig
 from wam.diagnostics.quantities import Quantity
 from wam.seeding import numpy_generator
+from wam.tasks.table import LIGHT_ON
 
 DRAWS: Final = 2000
 """Bootstrap draws over episodes."""
@@ -27,7 +28,7 @@ def misses(
 ) -> NDArray[np.float64]:
     """Absolute errors (cm), and 1 for a light read wrongly; shape of the arguments ``(..., Q)``."""
     light = np.array([quantity.is_light for quantity in listed])
-    wrong = (reading > 0.5) != (truth > 0.5)
+    wrong = (reading > LIGHT_ON) != (truth > LIGHT_ON)
     return np.where(light, wrong, np.abs(reading - truth)).astype(np.float64)
 
 

@@ -11,7 +11,7 @@ not differ (8 tasks, 29 starts, 300 repetitions each): with 3 seeds, 95 % interv
 100 % of cases without the stretch and in 96 to 100 % with it, for seeds that matter much and not at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import NormalDist
@@ -217,10 +217,11 @@ def differences_by_task(rows: pd.DataFrame, baseline: pd.DataFrame) -> dict[str,
         baseline: Those of the policy that is subtracted.
 
     Raises:
-        ValueError: If the two share no seed, or ran from other starts.
+        ValueError: If the two share no seed, share other seeds for another task, or ran from other starts.
     """
     ours, theirs = outcomes(rows), outcomes(baseline)
-    found = {}
+    found: dict[str, NDArray[np.float64]] = {}
+    shared: list[Hashable] = []
     for task in ours:
         if task not in theirs:
             continue
@@ -231,6 +232,12 @@ def differences_by_task(rows: pd.DataFrame, baseline: pd.DataFrame) -> dict[str,
                 f"{task}: seeds {list(first.index)} from {first.shape[1]} starts cannot be compared with "
                 f"seeds {list(second.index)} from {second.shape[1]}: evaluate both from the same starts"
             )
+        if found and seeds != shared:
+            raise ValueError(
+                f"{task}: seeds {seeds}, other tasks have {shared}: the bootstrap draws a seed for all tasks "
+                "at once, so evaluate all of them with the same seeds"
+            )
+        shared = seeds
         found[task] = (first.loc[seeds] - second.loc[seeds]).to_numpy()
     if not found:
         raise ValueError(f"no common task: {sorted(ours)} against {sorted(theirs)}")
@@ -257,7 +264,8 @@ def of_these_trainings(
     """Bounds of the mean over tasks where the trainings are those that there are, and starts alone are drawn.
 
     What it says holds for these trained models; of others with the same settings :func:`estimates` speaks. A
-    start is drawn with what all trainings did from it.
+    start is drawn with what all trainings did from it. Never narrower than as many episodes allow, were each
+    a trial of its own: ten starts that all ended alike would prove too much.
 
     Args:
         values: As for ``hierarchical_interval``.
@@ -266,7 +274,9 @@ def of_these_trainings(
         draws: Number of draws.
     """
     means = [task.mean(axis=0, keepdims=True) for task in values]
-    return bootstrap_bounds(means, seed=seed, confidence=confidence, draws=draws)
+    drawn = bootstrap_bounds(means, seed=seed, confidence=confidence, draws=draws)
+    least = starts_bounds([task.reshape(1, -1) for task in values], signed=True, confidence=confidence)
+    return min(drawn[0], least[0]), max(drawn[1], least[1])
 
 
 def finding(difference: Estimate) -> str:

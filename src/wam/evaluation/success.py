@@ -1,4 +1,4 @@
-"""Success rates with intervals: Wilson for a rate, combined for a mean, paired bootstrap for a difference.
+"""Success rates with intervals: Wilson for a rate, combined for a mean. Differences: ``hierarchical``.
 
 Evaluation rows are a table with one row per episode: ``task``, ``policy``, ``start`` (index of the start
 within its task), ``success`` (bool) and ``steps`` (control steps taken).
@@ -9,10 +9,8 @@ from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from wam.evaluation.rollout import RolloutResult
-from wam.seeding import numpy_generator
 
 CONFIDENCE = 0.95
 DRAWS = 10_000
@@ -69,82 +67,6 @@ def mean_rate_interval(counts: Sequence[tuple[int, int]]) -> tuple[float, float,
     mean = float(rates.mean())
     below, above = (float(np.sqrt(((rates - bound) ** 2).sum())) / len(rates) for bound in (low, high))
     return mean, max(0.0, mean - below), min(1.0, mean + above)
-
-
-def stratified_mean_interval(
-    values: Sequence[NDArray[np.floating]],
-    *,
-    seed: int,
-    confidence: float = CONFIDENCE,
-    draws: int = DRAWS,
-) -> tuple[float, float, float]:
-    """Bootstrap interval of the unweighted mean over strata of the mean within each.
-
-    Args:
-        values: One array (n_i,) per stratum (task); its entries are drawn again with replacement.
-        seed: Of the draws; the same seed gives the same bounds.
-        confidence: Coverage, in (0, 1).
-        draws: Number of bootstrap draws.
-
-    Returns:
-        Mean, lower and upper bound (percentiles of the draws).
-
-    Raises:
-        ValueError: If there is no stratum or one is empty.
-    """
-    if not values or any(len(stratum) == 0 for stratum in values):
-        raise ValueError(f"every stratum needs at least one value, got sizes {[len(v) for v in values]}")
-    rng = numpy_generator(seed, "stratified_mean_interval")
-    means = np.zeros(draws)
-    for stratum in values:
-        picked = rng.integers(len(stratum), size=(draws, len(stratum)))
-        means += np.asarray(stratum, np.float64)[picked].mean(axis=1)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(means / len(values), [tail, 1 - tail])
-    return float(np.mean([stratum.mean() for stratum in values])), float(low), float(high)
-
-
-def paired_difference_interval(
-    rows: pd.DataFrame,
-    policy: str,
-    baseline: str,
-    *,
-    seed: int,
-    confidence: float = CONFIDENCE,
-    draws: int = DRAWS,
-) -> tuple[float, float, float]:
-    """Difference in mean success between two policies that ran from the same starts.
-
-    Starts are drawn again with replacement within each task, both policies keeping the outcomes of a drawn
-    start together; the mean is unweighted over tasks.
-
-    Args:
-        rows: Evaluation rows of (at least) both policies.
-        policy: Name of the first policy.
-        baseline: Name of the policy that is subtracted.
-        seed: Of the draws.
-        confidence: Coverage, in (0, 1).
-        draws: Number of bootstrap draws.
-
-    Returns:
-        Difference, lower and upper bound, in [-1, 1].
-
-    Raises:
-        ValueError: If the two did not run from the same starts of the same tasks.
-    """
-    key = ["task", "start"]
-    first, second = (
-        rows[rows["policy"] == name].set_index(key)["success"].astype(float).sort_index()
-        for name in (policy, baseline)
-    )
-    if len(first) == 0 or not first.index.is_unique or not first.index.equals(second.index):
-        raise ValueError(
-            f"{policy!r} ran from {len(first)} starts and {baseline!r} from {len(second)}, not all the same: "
-            "evaluate both from the same starts"
-        )
-    difference = first - second
-    strata = [group.to_numpy() for _, group in difference.groupby(level="task", sort=True)]
-    return stratified_mean_interval(strata, seed=seed, confidence=confidence, draws=draws)
 
 
 def evaluation_rows(result: RolloutResult, *, task: str, policy: str) -> pd.DataFrame:

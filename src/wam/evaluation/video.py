@@ -21,8 +21,10 @@ LABEL_HEIGHT: Final = 14
 """Height in pixels of the line of text under a clip."""
 STRIP_FONT_SIZE: Final = 24
 """Pixels; a page shows strips at half their size."""
-FRAMES_PER_SECOND: Final = CONTROL_HZ / 2
-"""Of an animation: every second frame of 30 Hz is then shown at the speed at which it happened."""
+EVERY: Final = 2
+"""Frames of which an animation shows one; the last is always shown."""
+FRAMES_PER_SECOND: Final = CONTROL_HZ / EVERY
+"""Of an animation: what is shown of 30 Hz is then shown at the speed at which it happened."""
 HOLD_S: Final = 1.0
 """Seconds that the last frame stays before a clip starts again."""
 
@@ -50,7 +52,6 @@ def clip_bytes(
     *,
     success: bool | None,
     label: str = "",
-    every: int = 2,
 ) -> bytes:
     """An endless animation of one episode with a border and a line of text.
 
@@ -58,7 +59,6 @@ def clip_bytes(
         frames: (T, h, w, 3) uint8 at 30 Hz.
         success: Green border and "success", red and "failure", or None for a neutral clip.
         label: Text under the picture, before the outcome.
-        every: Keep every n-th frame (the last one always).
 
     Returns:
         A WebP file.
@@ -70,7 +70,7 @@ def clip_bytes(
     outcome = {True: "success", False: "failure", None: ""}[success]
     rgb = {True: SUCCESS_RGB, False: FAILURE_RGB, None: NEUTRAL_RGB}[success]
     text = ": ".join(part for part in (label, outcome) if part)
-    kept = sorted({*range(0, len(frames), every), len(frames) - 1})
+    kept = sorted({*range(0, len(frames), EVERY), len(frames) - 1})
     pages = [_framed(enlarge(frames[row]), text, rgb) for row in kept]
     durations = [round(1000 / FRAMES_PER_SECOND)] * (len(pages) - 1) + [round(1000 * HOLD_S)]
     file = io.BytesIO()

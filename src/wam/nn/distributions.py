@@ -19,7 +19,7 @@ def gumbel_noise(
 ) -> Tensor:
     """Standard Gumbel noise: ``argmax(logits + noise)`` is a sample of the categorical.
 
-    It is drawn on the generator's device, so a run on another device sees the same numbers.
+    It is drawn on the generator's device: a generator of the CPU gives every device the same numbers.
     """
     exponential = torch.empty(shape, device=generator.device).exponential_(generator=generator)
     return exponential.log_().neg_().to(device)

@@ -84,13 +84,6 @@ class ResidualMLP(nn.Module):
         """Share of the first layer, bias included, that comes from the static part."""
         return nn.functional.linear(static, self.input.static, self.input.bias)
 
-    def forward_projected(
-        self, changing: Float[Tensor, "*B changing"], projected: Float[Tensor, "*#B hidden"]
-    ) -> Float[Tensor, "*B out"]:
-        """Output for a changing part and a static part already projected; ``projected`` may broadcast."""
-        assert self.input.changing is not None, "the network was built without a changing part"
-        return self.after_input(nn.functional.linear(changing, self.input.changing) + projected)
-
     def after_input(self, x: Float[Tensor, "*B hidden"]) -> Float[Tensor, "*B out"]:
         """Everything behind the first layer."""
         y: Tensor = self.output(self.blocks(x))
@@ -100,10 +93,11 @@ class ResidualMLP(nn.Module):
         """Output of a network without a changing part.
 
         Raises:
-            ValueError: If the network has a changing part; use :meth:`forward_projected`.
+            ValueError: If the network has a changing part.
         """
         if self.changing_dim:
             raise ValueError(
-                f"the network has a changing part of width {self.changing_dim}; call forward_projected"
+                f"the network has a changing part of width {self.changing_dim}: add its share to "
+                "project_static's and call after_input"
             )
         return self.after_input(self.project_static(static))

@@ -4,7 +4,6 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 import torch
@@ -26,6 +25,7 @@ from wam.policy.windows import chunk_windows
 from wam.seeding import torch_generator
 from wam.training.checkpoint import Checkpoint
 from wam.training.config import steps_in_all
+from wam.training.ema import Averaging
 from wam.training.loop import TrainingResult, train
 from wam.training.optim import cycle_rate_at
 from wam.training.passes import ShuffledPasses, Stateless
@@ -191,8 +191,8 @@ def clone_policy(
         objective,
         steps=steps_in_all(cloning.steps, cloning.epochs, passes),
         optimizer=cloning.optimizer,
-        ema_decay=cloning.ema_decay,
-        **_cadence(cloning, passes),
+        averaging=_averaging(cloning, passes),
+        rate=_rate(cloning, passes),
         stop_after=stop_after,
         work_dir=work_dir,
         description=description,
@@ -205,26 +205,23 @@ def clone_policy(
     return CloneResult(policy=averaged, raw_policy=raw, training=training)
 
 
-class _Cadence(TypedDict):
-    """When the average and the step size move, for the training loop."""
-
-    ema_every: int
-    ema_start: int
-    rate: Callable[[int], float] | None
-
-
-def _cadence(page: CloningConfig, passes: int) -> _Cadence:
-    """The cadence of a page, for ``passes`` gradient steps an epoch."""
+def _averaging(page: CloningConfig, passes: int) -> Averaging | None:
+    """When the average of the weights moves, for ``passes`` gradient steps an epoch."""
+    if page.ema_decay is None:
+        return None
     if page.cadence == "step":
-        return _Cadence(ema_every=page.ema_every_steps, ema_start=page.ema_start_step, rate=None)
-    return _Cadence(
-        ema_every=PUBLISHED_EMA_EVERY_EPOCHS * passes,
-        ema_start=PUBLISHED_EMA_START_EPOCH * passes,
-        rate=lambda step: cycle_rate_at(
-            step // passes,
-            peak=page.optimizer.learning_rate,
-            floor=page.optimizer.final_learning_rate,
-            warmup=PUBLISHED_WARMUP_EPOCHS,
-            cycle=PUBLISHED_CYCLE_EPOCHS,
-        ),
+        return Averaging(page.ema_decay, page.ema_every_steps, page.ema_start_step)
+    return Averaging(page.ema_decay, PUBLISHED_EMA_EVERY_EPOCHS * passes, PUBLISHED_EMA_START_EPOCH * passes)
+
+
+def _rate(page: CloningConfig, passes: int) -> Callable[[int], float] | None:
+    """The published step size of each step; None where the optimiser's page says it."""
+    if page.cadence == "step":
+        return None
+    return lambda step: cycle_rate_at(
+        step // passes,
+        peak=page.optimizer.learning_rate,
+        floor=page.optimizer.final_learning_rate,
+        warmup=PUBLISHED_WARMUP_EPOCHS,
+        cycle=PUBLISHED_CYCLE_EPOCHS,
     )

@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from wam.evaluation.success import paired_difference_interval
+from wam.evaluation.hierarchical import differences_by_task, estimates
+from wam.evaluation.success import MEAN_ROW
 from wam.report.labels import TITLES, PolicyName
 
 BLIND = "proprio"
@@ -35,7 +36,7 @@ def comparison_pairs(policies: set[str]) -> Iterator[tuple[str, str]]:
 
 
 def differences(rows: pd.DataFrame, *, seed: int) -> pd.DataFrame:
-    """Paired differences in mean success, with a bootstrap interval over starts.
+    """Paired differences in mean success with intervals over starts, as on the pages of rows and of PPO.
 
     Args:
         rows: Evaluation rows with columns policy, task, start, success.
@@ -46,10 +47,10 @@ def differences(rows: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     """
     lines = []
     for policy, baseline in comparison_pairs(set(rows["policy"])):
-        starts = int((rows["policy"] == policy).sum())
-        lines.append(
-            (policy, baseline, starts, *paired_difference_interval(rows, policy, baseline, seed=seed))
-        )
+        pair = (rows[rows["policy"] == name].assign(seed=0) for name in (policy, baseline))
+        found = estimates(differences_by_task(*pair), seed=seed)[MEAN_ROW]
+        low, high = max(-1.0, found.low), min(1.0, found.high)
+        lines.append((policy, baseline, found.starts, found.value, low, high))
     return pd.DataFrame(lines, columns=["policy", "baseline", "starts", "difference", "low", "high"])
 
 

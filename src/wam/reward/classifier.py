@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from wam.contracts import LossOutput, config_from_dict, config_to_dict
+from wam.nn.mlp import MLP
 from wam.nn.standardizer import Standardizer
 from wam.reward.config import ClassifierConfig
 from wam.reward.inputs import classifier_input, input_width
@@ -39,14 +40,8 @@ class RewardClassifier(nn.Module):
         self.config = config
         input_dim = input_width(feat_dim, sees_start=config.sees_start)
         self.standardizer = Standardizer(input_dim, config.standardize_floor)
-        self.encoder = nn.Sequential(
-            nn.Linear(input_dim, config.encoder_hidden),
-            nn.ReLU(),
-            nn.Linear(config.encoder_hidden, config.embed_dim),
-        )
-        self.head = nn.Sequential(
-            nn.Linear(config.embed_dim, config.head_hidden), nn.ReLU(), nn.Linear(config.head_hidden, 2)
-        )
+        self.encoder = MLP(input_dim, [config.encoder_hidden], config.embed_dim, "relu")
+        self.head = MLP(config.embed_dim, [config.head_hidden], 2, "relu")
 
     @property
     def page(self) -> dict[str, Any]:

@@ -6,7 +6,6 @@ that tells the state has no such short cut (docs/learning/imagination.md). Where
 scene there is no network, only a copy. Not part of the published method.
 """
 
-import itertools
 from typing import Any, Final
 
 import torch
@@ -14,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from wam.contracts import LossOutput, config_from_dict, config_to_dict
+from wam.nn.mlp import MLP
 from wam.nn.standardizer import Standardizer
 from wam.reward.config import ReadoutConfig
 from wam.reward.inputs import with_start
@@ -42,7 +42,7 @@ class SceneReadout(nn.Module):
         self.standardizer = Standardizer(feat_dim, config.standardize_floor)
         self.layers = nn.Sequential()
         if scene_at is None:
-            self.layers = _network([feat_dim, *config.hidden])
+            self.layers = MLP(feat_dim, config.hidden, len(QUANTITIES))
 
     def _raw(self, feat: Float[Tensor, "*B F"]) -> Float[Tensor, "*B Q"]:
         """Joints in units of ``length_unit``, log odds of lights."""
@@ -91,13 +91,6 @@ class SceneReadout(nn.Module):
         readout = cls(int(checkpoint.config["feat_dim"]), page, checkpoint.config.get("scene_at"))
         checkpoint.load_into(readout)
         return readout
-
-
-def _network(widths: list[int]) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for width, following in itertools.pairwise(widths):
-        layers += [nn.Linear(width, following), nn.ELU()]
-    return nn.Sequential(*layers, nn.Linear(widths[-1], len(QUANTITIES)))
 
 
 class ReadoutJudge(nn.Module):

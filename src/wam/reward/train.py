@@ -49,7 +49,8 @@ class RewardObjective(Stateless):
         else:
             groups = [(np.arange(len(marks)), batch)]
         self._groups = [
-            ShuffledPasses(rows, size, seed, "reward order", str(i)) for i, (rows, size) in enumerate(groups)
+            ShuffledPasses(rows, size, seed, "reward order", str(i), whole=balanced)
+            for i, (rows, size) in enumerate(groups)
         ]
 
     def modules(self) -> nn.Module:

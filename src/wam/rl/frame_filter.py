@@ -83,7 +83,7 @@ class FrameFilter:
     ) -> None:
         """One posterior step where ``active``.
 
-        Noise is drawn for all n tables: what one draws never depends on which others are active.
+        Noise is drawn for all n tables: what one draws here does not depend on which others are active.
 
         Args:
             frames: n frames, rendered where active.

@@ -1,6 +1,7 @@
-"""Configuration page of the optimiser, and how long a training is."""
+"""Configuration page of the optimiser, how long a training is, and what it does beside its steps."""
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -68,3 +69,23 @@ def steps_in_all(steps: int | None, epochs: int | None, steps_per_epoch: int) ->
         return steps
     assert epochs is not None, "the page was checked"
     return epochs * steps_per_epoch
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Optimisation steps between what a training does beside its steps.
+
+    Attributes:
+        log: Steps averaged into one point of the curves; only then does the device wait.
+        checkpoint: Between checkpoints, rounded up to a multiple of ``log``.
+        validation: Between validations, rounded up as well.
+    """
+
+    log: int = 50
+    checkpoint: int = 1000
+    validation: int = 1000
+
+    def ends(self, name: Literal["checkpoint", "validation"], step: int) -> bool:
+        """Whether one of the longer intervals ends with a point of the curves, after ``step`` steps."""
+        wanted = self.checkpoint if name == "checkpoint" else self.validation
+        return step % (math.ceil(wanted / self.log) * self.log) == 0

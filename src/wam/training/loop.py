@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from wam.contracts import LossOutput
 from wam.parallel.progress import progress
 from wam.training import metrics
-from wam.training.config import OptimizerConfig
-from wam.training.ema import WeightAverage
+from wam.training.config import Intervals, OptimizerConfig
+from wam.training.ema import Averaging, WeightAverage
 from wam.training.memory import keep_freed_memory
 from wam.training.optim import learning_rate_at, make_optimizer
 from wam.training.resume import (
@@ -29,6 +29,8 @@ from wam.training.resume import (
 from wam.training.team import ALONE, Team
 
 logger = logging.getLogger(__name__)
+
+USUAL = Intervals()
 
 
 class Objective(Protocol):
@@ -88,19 +90,15 @@ def train(
     *,
     steps: int,
     optimizer: OptimizerConfig,
-    ema_decay: float | None = None,
-    ema_every: int = 1,
-    ema_start: int = 0,
+    averaging: Averaging | None = None,
     rate: Callable[[int], float] | None = None,
     stop_after: int | None = None,
     work_dir: Path | None = None,
-    checkpoint_every: int = 1000,
-    log_every: int = 50,
+    every: Intervals = USUAL,
     description: str,
     key: str = "",
     prefix: str = "",
     validate: Callable[[], Mapping[str, float]] | None = None,
-    validate_every: int = 1000,
     team: Team = ALONE,
     after: int = 0,
 ) -> TrainingResult:
@@ -114,19 +112,15 @@ def train(
         objective: What is trained.
         steps: Optimisation steps in all.
         optimizer: Its page.
-        ema_decay: Of the running mean of the weights; absent means none.
-        ema_every: Steps between updates of the mean.
-        ema_start: Steps after which averaging begins; until then the mean is a copy of the weights.
+        averaging: Of the weights; absent means none.
         rate: Step size of each optimisation step; absent, the optimiser's page says it.
         stop_after: End after this many steps although more are planned: a trial of a long run.
         work_dir: Folder for checkpoints; absent means none are written.
-        checkpoint_every: Steps between checkpoints, rounded up to a multiple of ``log_every``.
-        log_every: Steps averaged into one point of the curves; only then does the device wait.
+        every: When curves get a point, checkpoints are written and figures on held-out data made.
         description: For the progress bar and messages.
         key: Digest of everything that shapes the run; a checkpoint with another key is not used.
         prefix: Put before the names of published metrics.
         validate: Figures on held-out data by name, computed without gradient; must not change the objective.
-        validate_every: Steps between validations, rounded up to a multiple of ``log_every``.
         team: Of which this process is one; all of it must call this alike. Its first process validates,
             publishes and writes checkpoints, which a team of any size can go on from.
         after: Steps of an earlier part of the same training; curves count on from there.
@@ -137,44 +131,28 @@ def train(
     if next(objective.modules().parameters()).device.type == "cpu":
         keep_freed_memory()
     rate = rate or partial(learning_rate_at, optimizer, steps=steps)
-    run = _Run(
-        objective,
-        optimizer,
-        rate,
-        ema_decay,
-        key,
-        ema_every=ema_every,
-        ema_start=ema_start,
-        team=team,
-        after=after,
-    )
+    run = _Run(objective, optimizer, rate, averaging, key, team=team, after=after)
     steps = steps_taken(steps, stop_after)
     if work_dir is not None:
         run.resume(work_dir, description)
-    checkpoint_every, validate_every = (
-        math.ceil(every / log_every) * log_every for every in (checkpoint_every, validate_every)
-    )
     objective.modules().train()
     with progress(steps, description, "step", initial=run.step, shown=team.leads) as bar:
         while run.step < steps:
             run.advance()
             bar.update(1)
-            if run.step % log_every and run.step < steps:
+            last = run.step == steps
+            if run.step % every.log and not last:
                 continue
             row = run.log(description)
-            if validate is not None and team.leads and (run.step % validate_every == 0 or run.step == steps):
+            if validate is not None and team.leads and (last or every.ends("validation", run.step)):
                 row |= _validate(objective, validate)
-            if team.leads:
-                figures = {f"{prefix}{name}": v for name, v in row.items() if name != "step"}
-                metrics.publish(figures, after + run.step)
+            run.publish(row, prefix)
             bar.set_postfix(loss=f"{row['loss']:.4g}")
-            if work_dir is not None and (run.step % checkpoint_every == 0 or run.step == steps):
-                state = run.state()
-                if team.leads:
-                    save_state(work_dir, state)
+            if work_dir is not None and (last or every.ends("checkpoint", run.step)):
+                run.keep(work_dir)
     objective.modules().eval()
     objective.modules().zero_grad(set_to_none=True)  # nobody wants them, and they may lie in a graph's memory
-    return TrainingResult(run.history, run.ema.weights() if run.ema else None)
+    return TrainingResult(run.history, run.average.weights() if run.average else None)
 
 
 def _validate(objective: Objective, validate: Callable[[], Mapping[str, float]]) -> dict[str, float]:
@@ -193,11 +171,9 @@ class _Run:
         objective: Objective,
         page: OptimizerConfig,
         rate: Callable[[int], float],
-        ema_decay: float | None,
+        averaging: Averaging | None,
         key: str,
         *,
-        ema_every: int,
-        ema_start: int,
         team: Team,
         after: int,
     ) -> None:
@@ -205,15 +181,13 @@ class _Run:
         self.page = page
         self.rate = rate
         self.key = key
-        self.ema_every = ema_every
-        self.ema_start = ema_start
         self.team = team
         self.after = after
         self.step = 0
         self.history: History = []
         self.parameters = [p for p in objective.modules().parameters() if p.requires_grad]
         self.optimizer = make_optimizer(page, self.parameters)
-        self.ema = WeightAverage(objective.modules(), ema_decay) if ema_decay is not None else None
+        self.average = WeightAverage(objective.modules(), averaging) if averaging is not None else None
         self._pending: list[dict[str, Tensor]] = []
 
     def advance(self) -> None:
@@ -224,8 +198,8 @@ class _Run:
         loss, figures = self._gradient()
         norm = self._clip()
         self.optimizer.step()
-        if self.ema and (self.step + 1) % self.ema_every == 0:
-            self.ema.update(copy=self.step < self.ema_start)
+        if self.average:
+            self.average.follow(self.step)
         figures = {"loss": loss} | figures | {"grad_norm": norm, "learning_rate": torch.tensor(rate)}
         self._pending.append({name: value.detach() for name, value in figures.items()})
         self.step += 1
@@ -266,15 +240,22 @@ class _Run:
         self._pending.clear()
         return row
 
-    def state(self) -> TrainingState:
-        """Everything a resumed run needs; only between two points of the curves."""
+    def publish(self, row: Mapping[str, float], prefix: str) -> None:
+        """Tell the first process' listeners of a point of the curves."""
+        if self.team.leads:
+            figures = {f"{prefix}{name}": value for name, value in row.items() if name != "step"}
+            metrics.publish(figures, self.after + self.step)
+
+    def keep(self, work_dir: Path) -> None:
+        """Replace the checkpoint with everything a resumed run needs; only at a point of the curves."""
         tensors = {
             "model": dict(self.objective.modules().state_dict()),
             "optimizer": optimizer_tensors(self.optimizer),
             "objective": self.objective.state_dict(),
-            "ema": self.ema.state_dict() if self.ema else {},
+            "ema": self.average.state_dict() if self.average else {},
         }
-        return TrainingState(self.key, self.step, self.history, tensors)
+        if self.team.leads:
+            save_state(work_dir, TrainingState(self.key, self.step, self.history, tensors))
 
     def resume(self, work_dir: Path, description: str) -> None:
         """Go on from the checkpoint in ``work_dir``, if it is of this run."""
@@ -286,5 +267,5 @@ class _Run:
         self.objective.modules().load_state_dict(state.tensors["model"])
         load_optimizer_tensors(self.optimizer, state.tensors.get("optimizer", {}))
         self.objective.load_state_dict(state.tensors.get("objective", {}))
-        if self.ema:
-            self.ema.load_state_dict(state.tensors["ema"])
+        if self.average:
+            self.average.load_state_dict(state.tensors["ema"])

@@ -11,20 +11,25 @@ from wam.seeding import numpy_generator
 
 
 class ShuffledPasses:
-    """Endless shuffled passes over rows in batches; the last batch of a pass may be smaller.
+    """Endless shuffled passes over rows in batches.
 
     Args:
         rows: ``(N,)``, at least one.
         batch: Rows of a batch.
         seed: Of the shuffles.
         key: Names their random streams, one a pass.
+        whole: Batches run on over the ends of passes, so that each has as many rows; else the last batch of a
+            pass may be smaller.
     """
 
-    def __init__(self, rows: Int64[np.ndarray, " N"], batch: int, seed: int, *key: str) -> None:
+    def __init__(
+        self, rows: Int64[np.ndarray, " N"], batch: int, seed: int, *key: str, whole: bool = False
+    ) -> None:
         self._rows = rows
         self._batch = batch
         self._seed = seed
         self._key = key
+        self._whole = whole
         self._pass: tuple[int, np.ndarray] = (-1, rows)
 
     @property
@@ -34,11 +39,20 @@ class ShuffledPasses:
 
     def rows(self, step: int) -> Int64[np.ndarray, " batch"]:
         """Rows of the batch of ``step``, counted from 0; steps may come in any order."""
-        number, position = divmod(step, self.steps)
+        if not self._whole:
+            number, position = divmod(step, self.steps)
+            return self._shuffled(number)[position * self._batch : (position + 1) * self._batch]
+        count, first, last = len(self._rows), step * self._batch, (step + 1) * self._batch
+        passes = range(first // count, math.ceil(last / count))
+        found = [self._shuffled(n)[max(0, first - n * count) : last - n * count] for n in passes]
+        return np.concatenate(found)
+
+    def _shuffled(self, number: int) -> Int64[np.ndarray, " N"]:
+        """Rows in the order of a pass."""
         if self._pass[0] != number:
             generator = numpy_generator(self._seed, *self._key, number)
             self._pass = (number, generator.permutation(self._rows))
-        return self._pass[1][position * self._batch : (position + 1) * self._batch]
+        return self._pass[1]
 
 
 class Stateless:

@@ -1,6 +1,7 @@
 """The loop's own checkpoint: everything that makes resumed equal to uninterrupted, in one file."""
 
 import json
+import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from wam.training.checkpoint import own_copies
+
+logger = logging.getLogger(__name__)
 
 FILE_NAME = "training_state.safetensors"
 History = list[dict[str, float]]
@@ -46,19 +49,32 @@ def save_state(work_dir: Path, state: TrainingState) -> None:
 
 
 def load_state(work_dir: Path, key: str) -> TrainingState | None:
-    """The checkpoint in ``work_dir``, or None if there is none or it belongs to another key."""
+    """The checkpoint in ``work_dir``; None if there is none, or if it is of another key, which is said."""
     path = work_dir / FILE_NAME
     if not path.is_file():
         return None
     with safe_open(path, framework="pt") as file:
         header = file.metadata()
         if header["key"] != key:
+            logger.warning(
+                "%s: what is there, %s steps, is of other settings, data or precision, so it begins anew",
+                *(path, header["step"]),
+            )
             return None
         tensors: dict[str, dict[str, Tensor]] = {}
         for full_name in file.keys():  # noqa: SIM118 - a file handle, not a dict
             part, name = full_name.split("/", 1)
             tensors.setdefault(part, {})[name] = file.get_tensor(full_name)
     return TrainingState(key, int(header["step"]), json.loads(header["history"]), tensors)
+
+
+def has_state(work_dir: Path, key: str) -> bool:
+    """Whether :func:`load_state` would find a checkpoint; of which the header alone is read."""
+    path = work_dir / FILE_NAME
+    if not path.is_file():
+        return False
+    with safe_open(path, framework="pt") as file:
+        return bool(file.metadata()["key"] == key)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -24,7 +24,7 @@ RAREST = 2e-4
 SEEN_PIXELS = 3
 """Pixels of a colour from which its centre means something."""
 SAMPLED_FRAMES = 1500
-"""Frames that palette and scales are found on."""
+"""Frames that palette and scales are found on, at least; there may be up to twice as many."""
 MOMENTS = 3
 """Of each colour: square root of its pixels, column and row of their centre."""
 

@@ -12,14 +12,14 @@ from wam.world_model.state import RSSMState
 
 
 class FrozenPrior:
-    """``WorldModel.imagine_step`` with the weights as they are now; the same samples from the same noise.
+    """``WorldModel.imagine_step`` of weights that stay as they are; the same samples from the same noise.
 
     A sampled state is one-hot, so its share of the first layer is a sum of rows and not a product: one eighth
     of a step's work is left out. A state that has at most one value other than 0 in each categorical may
     have any value there.
 
     Args:
-        model: In evaluation mode; later changes of its weights are not seen.
+        model: In evaluation mode; its weights must not change while this lives, of which one is copied.
     """
 
     def __init__(self, model: WorldModel) -> None:

@@ -43,7 +43,7 @@ class InverseDynamics(nn.Module):
         """Dropout's factors on each hidden layer for ``B`` streams of ``T`` frames.
 
         None, and no number is drawn, without dropout or in evaluation mode. They are drawn on the
-        generator's device, so a run on another device sees the same numbers.
+        generator's device, as ``nn.distributions.gumbel_noise`` is.
         """
         if not (self.training and self.config.dropout):
             return []

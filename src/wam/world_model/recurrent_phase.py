@@ -123,12 +123,10 @@ def train_recurrent_phase(
             optimizer=phase.optimizer,
             stop_after=stop_after,
             work_dir=work_dir,
-            checkpoint_every=config.checkpoint_every,
-            log_every=config.log_every,
+            every=config.intervals,
             description="world model, recurrent phase",
             key=key,
             validate=validate,
-            validate_every=config.validate_every,
             after=after,
         )
     finally:

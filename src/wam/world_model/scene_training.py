@@ -32,6 +32,7 @@ from wam.seeding import numpy_generator, torch_generator
 from wam.tasks.table import LIGHT_ON, SCENE_UNITS
 from wam.training.loop import train
 from wam.training.passes import ShuffledPasses, Stateless
+from wam.training.team import ALONE, Team
 from wam.world_model.contact_places import contacts
 from wam.world_model.model import WorldModel
 from wam.world_model.scene import JOINTS, POSITION, SCENE_DIM, SWITCHING, SceneTrack, carried_scene
@@ -251,6 +252,7 @@ def fit_scene_(
     *,
     seed: int,
     stop_after: int | None = None,
+    team: Team = ALONE,
 ) -> None:
     """Find how scenes are read and how they change in the training frames; part of the checkpoint.
 
@@ -261,6 +263,7 @@ def fit_scene_(
         page: Length and batches.
         seed: Of what is drawn; the initial weights are the model's own.
         stop_after: See ``loop.train``.
+        team: Of which this process is one; each finds all of it, and the first one shows and publishes it.
 
     Raises:
         ValueError: If no frame follows another.
@@ -288,6 +291,7 @@ def fit_scene_(
             stop_after=stop_after,
             description="scene",
             prefix="scene_",
+            team=team,
         )
     finally:
         track.requires_grad_(requires_grad=False)

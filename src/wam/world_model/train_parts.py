@@ -26,7 +26,7 @@ from wam.episodes.statistics import ProprioStatistics
 from wam.training.device import Device, resolve_device, resolve_precision
 from wam.training.launch import run_team
 from wam.training.loop import TrainingResult, steps_taken, train
-from wam.training.resume import load_state
+from wam.training.resume import has_state, load_state
 from wam.training.team import ALONE, Team
 from wam.world_model.captured_step import replayed_on_gpu
 from wam.world_model.color_targets import ColorTargets
@@ -50,6 +50,7 @@ class WorldModelPartsObjective(WorldModelObjective):
         seed: Of windows and noise.
         team: Among whom the batch is shared.
         parts: That each process takes one after another, to need less memory.
+        colors: See ``WorldModelObjective``.
     """
 
     def __init__(
@@ -61,8 +62,9 @@ class WorldModelPartsObjective(WorldModelObjective):
         seed: int,
         team: Team = ALONE,
         parts: int = 1,
+        colors: ColorTargets | None = None,
     ) -> None:
-        super().__init__(model, episodes, config, seed=seed)
+        super().__init__(model, episodes, config, seed=seed, colors=colors)
         self._is_first = episodes.is_first
         self._team = team
         self._parts = split_streams(config.batch, team.size * parts)[team.rank * parts :][:parts]
@@ -242,41 +244,41 @@ def _train(
         optimizer=training.optimizer,
         stop_after=task.stop_after,
         work_dir=task.work_dir,
-        checkpoint_every=training.checkpoint_every,
-        log_every=training.log_every,
+        every=training.intervals,
         description="world model",
         key=resume_key(task, device),
         validate=_validation(task, model) if team.leads else None,
-        validate_every=training.validate_every,
         team=team,
     )
     return model, result, objective.colors
 
 
-def _measured(task: WorldModelTask, model: WorldModel, episodes: Episodes) -> ColorTargets | None:
+def _measured(task: WorldModelTask, model: WorldModel, episodes: Episodes, team: Team) -> ColorTargets | None:
     """Find, before the first step, what a model measures and carries; returns the colours it found.
 
-    A training that goes on has it in its checkpoint, which is loaded after this.
+    A training that goes on has it in its checkpoint, which is loaded after this. Every process of a team
+    finds the same.
     """
     if model.colors is not None:
         model.colors.fit_(episodes.image_static, episodes.image_gripper)
     model.fit_arm_(episodes.proprio, episodes.action, episodes.is_first)
-    begun = load_state(task.work_dir, resume_key(task, model.device)) is not None
+    begun = has_state(task.work_dir, resume_key(task, model.device))
     if begun or not model.config.rssm.carries_scene:
         return None
     page = task.training.scene
     assert page is not None, "check_scene has refused such pages"
     assert model.colors is not None, "a model that carries the scene measures colours"
     colors = ColorTargets(model.colors, episodes.num_frames)
-    fit_scene_(model, episodes, colors.all_of(episodes), page, seed=task.seed, stop_after=task.stop_after)
+    found = colors.all_of(episodes)
+    fit_scene_(model, episodes, found, page, seed=task.seed, stop_after=task.stop_after, team=team)
     return colors if model.device.type == "cpu" else None
 
 
 def _objective(task: WorldModelTask, model: WorldModel, team: Team) -> WorldModelObjective:
     episodes = load_episodes(task.training_episodes)
-    colors = _measured(task, model, episodes)
+    colors = _measured(task, model, episodes, team)
     if team.size == task.parts == 1:
         return WorldModelObjective(model, episodes, task.training, seed=task.seed, colors=colors)
     return WorldModelPartsObjective(
-        model, episodes, task.training, seed=task.seed, team=team, parts=task.parts
+        model, episodes, task.training, seed=task.seed, team=team, parts=task.parts, colors=colors
     )

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from wam.contracts import config
-from wam.training.config import OptimizerConfig
+from wam.training.config import Intervals, OptimizerConfig
 from wam.training.device import Precision
 from wam.world_model.config import Positive, WorldModelConfig
 
@@ -95,6 +95,11 @@ class WorldModelTrainingConfig:
     checkpoint_every: int = Field(default=500, gt=0)
     recurrent_phase: RecurrentPhaseConfig | None = None
     scene: SceneTrainingConfig | None = None
+
+    @property
+    def intervals(self) -> Intervals:
+        """For the training loop."""
+        return Intervals(self.log_every, self.checkpoint_every, self.validate_every)
 
 
 def check_scene(model: WorldModelConfig, training: WorldModelTrainingConfig) -> None:

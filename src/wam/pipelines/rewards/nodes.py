@@ -79,7 +79,8 @@ def train_scene_readout(
 ) -> tuple[Checkpoint, Metrics]:
     """What a world model's features say of the scene; returns weights and errors on episodes held back.
 
-    Where the state carries the scene nothing is trained: it is copied, and as wrong as it was read.
+    Where the state carries the scene nothing is trained: it is copied, and as wrong as it was read. The world
+    model learned that reading from all training episodes, so the errors are then those of training.
     """
     episodes = training_episodes.load(images=False)
     ids = play_features["frame_id"]
