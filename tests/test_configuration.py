@@ -208,6 +208,12 @@ def test_more_starts_than_play_collects_are_refused() -> None:
         check_play(pages["selection"], pages["play"])
 
 
+def test_a_gate_that_cannot_shut_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing would ever stop PPO"):
+        check_pages(pages_of("paper", calibration={"beyond": "stop"}))
+    check_pages(pages_of("smoke", calibration={"beyond": "stop"}))
+
+
 def test_where_nothing_is_played_more_may_be_selected() -> None:
     check_pages(pages_of("paper", selection={"demos": 60}))
 

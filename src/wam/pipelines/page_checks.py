@@ -25,6 +25,12 @@ def _check_selection(pages: Mapping[str, Any]) -> None:
             "selection.selection_starts is 0, so nothing is left to choose PPO's checkpoint on; raise it, or "
             "set evaluation.checkpoints_on to test (published) or none"
         )
+    if pages["calibration"].beyond == "stop" and pages["selection"].selection_starts == 0:
+        raise ValueError(
+            "calibration.beyond is stop, but selection.selection_starts is 0, so no imagined success is "
+            "compared with a real one and nothing would ever stop PPO; raise the latter, or set the former "
+            "to warn"
+        )
 
 
 def _check_compute(compute: ComputeConfig, trainings: Sequence[WorldModelTrainingConfig]) -> None:
@@ -144,9 +150,9 @@ def check_pages(pages: Mapping[str, Any]) -> None:
         ValueError: If a task is unknown or not its row's, Ray is asked for and not installed, a batch has
             fewer streams than it is to be cut into parts, ``imagine_steps`` is no multiple of ``act_steps``,
             more denoising steps are fine-tuned than there are, more demonstrations are cloned than selected,
-            checkpoints are to be chosen on no starts, policies are to see what a world model cannot imagine,
-            nothing says how a carried scene is learned, or a row of the world models has a setting that its
-            page has not.
+            checkpoints are to be chosen on no starts, a gate is to shut on none, policies are to see what a
+            world model cannot imagine, nothing says how a carried scene is learned, or a row of the world
+            models has a setting that its page has not.
     """
     _check_tasks(pages["tasks"])
     applied = {

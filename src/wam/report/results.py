@@ -155,8 +155,8 @@ def _controls(results: Results) -> Section:
         [
             paragraph(
                 "Differences in mean success between policies that ran from the same starts, with a paired "
-                "bootstrap interval. Without a lead over proprioception alone, a success rate says nothing "
-                "about the world model."
+                "bootstrap interval, never narrower than so few starts allow. Without a lead over "
+                "proprioception alone, a success rate says nothing about the world model."
             ),
             differences_html(table) if len(table) else note("No pair of policies ran from the same starts."),
         ],
