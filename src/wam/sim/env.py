@@ -7,7 +7,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from wam.contracts import ACTION_DIM, SCENE_STATE_DIM
+from wam.contracts import ACTION_DIM, CONTROL_HZ, SCENE_STATE_DIM
 from wam.sim import constants as c
 from wam.sim.assets.source import make_assets
 from wam.sim.cameras import GripperCamera, StaticCamera
@@ -74,7 +74,7 @@ class PlayTableEnv(gymnasium.Env[Observation, NDArray[np.float64]]):
         layout: Where the furniture stands in this episode.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": c.CONTROL_HZ}  # noqa: RUF012
+    metadata = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}  # noqa: RUF012
 
     def __init__(
         self, config: SimConfig, *, task: str | None = None, max_steps: int | None = None, render: bool = True
