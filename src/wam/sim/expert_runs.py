@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,9 @@ from wam.tasks.starts import Start
 from wam.tasks.table import DRAWER, JOINT_LIMITS, LED, LIGHTBULB, SLIDER, SWITCH, Task
 from wam.tasks.table import task as task_named
 
-Variant = Literal["full", "short", "beside", "redundant"]
+Miss = Literal["short", "beside", "redundant"]
+"""Variants that are meant to fail."""
+Variant = Literal["full", Miss]
 """How an attempt is made:
 
 - ``full``: to the end of the stroke.
@@ -32,7 +34,8 @@ Variant = Literal["full", "short", "beside", "redundant"]
 - ``redundant``: the full motion from a scene in which the goal state is reached already.
 """
 
-VARIANTS: Final[tuple[Variant, ...]] = ("full", "short", "beside", "redundant")
+VARIANTS: Final[tuple[Variant, ...]] = get_args(Variant)
+"""Recorded near misses name theirs by its place in here."""
 MAX_STEPS: Final = 72
 """Control steps an attempt may take (published)."""
 STROKE_MARGIN: Final = 0.02
