@@ -18,7 +18,7 @@ from wam.sim.config import SimConfig
 from wam.sim.experts import STROKE_ENDS, Attempt, Expert
 from wam.sim.frames import frames_of
 from wam.sim.layout import Layout
-from wam.tasks.predicates import succeeded
+from wam.sim.rules import judged
 from wam.tasks.starts import Start
 from wam.tasks.table import DRAWER, JOINT_LIMITS, LED, LIGHTBULB, SLIDER, SWITCH, Task
 from wam.tasks.table import task as task_named
@@ -66,7 +66,7 @@ class ExpertRun:
     Attributes:
         task: Task name.
         variant: How it was tried.
-        success: Whether the oracle was satisfied at any step.
+        success: Whether the task was solved at any step, by the table's own verdict where it has one.
         steps: Control steps until success, or all steps taken.
         start: The start that was used (scene changed for "redundant").
         robot_obs: (T + 1, 15) robot states.
@@ -163,14 +163,16 @@ def _follow(
     max_steps: int,
     stop_at_success: bool,
 ) -> tuple[list[dict[str, Any]], list[NDArray[np.float64]], int | None]:
-    """Observations, commands, and after how many commands the oracle was first satisfied."""
+    """Observations, commands, and after how many commands the task was first solved."""
+    origin = frames_of([first]).scene_state
     observations = [first]
     commands: list[NDArray[np.float64]] = []
     solved = None
     while len(commands) < max_steps and not expert.finished:
         commands.append(expert.act(observations[-1], table.target_pose))
-        observations.append(table.step(commands[-1])[0])
-        if solved is None and bool(succeeded(goal, first["scene_obs"], observations[-1]["scene_obs"])):
+        observation, *_, info = table.step(commands[-1])
+        observations.append(observation)
+        if solved is None and judged(goal, origin, frames_of([observation], [info])).item():
             solved = len(commands)
             if stop_at_success:
                 break
