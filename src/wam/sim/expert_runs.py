@@ -127,21 +127,45 @@ def run_expert(
     table = env if env is not None else make_table(config, render=record)
     try:
         table.rendering = record
-        observation, _ = table.reset(options={"start": start})
-        layout, scene = table.layout, observation["scene_obs"]
-        if layout_belief is not None:
-            layout, scene = layout_belief, _believed_scene(scene, goal)
-        attempt = draw_attempt(goal, variant, scene, numpy_generator(seed, "near-miss", task, variant))
-        expert = Expert(attempt, layout, scene, observation["robot_obs"])
-        observations, commands, solved = _follow(
-            table, expert, observation, goal, max_steps=max_steps, stop_at_success=stop_at_success
+        return _attempted(
+            table,
+            start,
+            goal,
+            variant,
+            layout_belief,
+            seed=seed,
+            max_steps=max_steps,
+            stop_at_success=stop_at_success,
         )
     finally:
         if env is None:
             table.close()
+
+
+def _attempted(
+    table: Table,
+    start: Start,
+    goal: Task,
+    variant: Variant,
+    layout_belief: Layout | None,
+    *,
+    seed: int,
+    max_steps: int,
+    stop_at_success: bool,
+) -> ExpertRun:
+    """One attempt on a table that is there; arguments as those of :func:`run_expert`."""
+    first, _ = table.reset(options={"start": start})
+    layout, scene = table.layout, first["scene_obs"]
+    if layout_belief is not None:
+        layout, scene = layout_belief, _believed_scene(scene, goal)
+    attempt = draw_attempt(goal, variant, scene, numpy_generator(seed, "near-miss", goal.name, variant))
+    expert = Expert(attempt, layout, scene, first["robot_obs"])
+    observations, commands, solved = _follow(
+        table, expert, first, goal, max_steps=max_steps, stop_at_success=stop_at_success
+    )
     frames = frames_of(observations)
     return ExpertRun(
-        task=task,
+        task=goal.name,
         variant=variant,
         success=solved is not None,
         steps=solved if solved is not None else len(commands),
