@@ -43,6 +43,7 @@ SCENE_STATE_DIM: Final = 24
 PROPRIO_DIM: Final = 18
 """TCP xyz (m), 6-d rotation, gripper width (m), seven joints (rad), gripper action (-1 or +1)."""
 CONTROL_HZ: Final = 30
+"""Actions, and recorded frames, per second."""
 
 OPEN_GRIPPER_ACTION: Final = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 """``prev_action`` of the first frame of an episode: no motion, gripper open."""

@@ -43,7 +43,6 @@ def make_checkpoint(value: float) -> Checkpoint:
 CASES = [
     Case("JsonDataset", lambda _: {"a": [1, 2]}, lambda _: {"a": [3]}, lambda loaded: loaded),
     Case("TextDataset", lambda _: "ä", lambda _: "b", lambda loaded: loaded),
-    Case("BytesDataset", lambda _: b"a", lambda _: b"b", lambda loaded: loaded),
     Case(
         "TableDataset",
         lambda _: pd.DataFrame({"x": [1, 2]}),

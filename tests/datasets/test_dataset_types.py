@@ -32,10 +32,9 @@ def save_arrays(folder: Path, data: Any) -> ArraysDataset:
 
 def test_blocks_are_joined_in_order(tmp_path: Path) -> None:
     blocks = ({"x": np.full((n, 2), n), "y": np.arange(n)} for n in (1, 3))
-    arrays = save_arrays(tmp_path, ArrayBlocks(blocks, {"unit": "m"})).load()
+    arrays = save_arrays(tmp_path, ArrayBlocks(blocks)).load()
     assert arrays["x"][:, 0].tolist() == [1, 3, 3, 3]
     assert arrays["y"].tolist() == [0, 0, 1, 2]
-    assert arrays.attributes == {"unit": "m"}
 
 
 def test_blocks_with_other_names_are_refused(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@ import pytest
 
 from wam.demonstrations.failures import (
     AFTER_SUCCESS,
-    KINDS,
     NearMissConfig,
     attempt_starts,
     read_attempts,
@@ -12,6 +11,7 @@ from wam.demonstrations.failures import (
 )
 from wam.episodes.calvin_writer import relative_actions
 from wam.sim.config import SimConfig
+from wam.sim.expert_runs import VARIANTS
 
 PAGE = NearMissConfig(seed=3, train_starts=1, held_out_starts=1)
 TASKS = ("open_drawer", "turn_on_led")
@@ -33,7 +33,7 @@ def test_every_start_gives_every_kind(arrays):
     attempts = read_attempts(arrays)
     table = attempts.table
     assert table.task.tolist() == ["open_drawer"] * 8 + ["turn_on_led"] * 8
-    assert table.kind.tolist() == [*KINDS] * 4
+    assert table.kind.tolist() == [*VARIANTS] * 4
     assert table.role.tolist() == (["train"] * 4 + ["held_out"] * 4) * 2
     assert (table.end_row - table.start_row + 1).sum() == attempts.episodes.num_frames
     assert attempts.episodes.image_static.shape[1:] == (64, 64, 3)

@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 import torch
 
-from wam.diagnostics.calibration import IMAGINED, PRACTICE, REAL, ROW_COLUMNS, SELECTION
+from wam.diagnostics.calibration import (
+    IMAGINED,
+    PRACTICE,
+    REAL,
+    ROW_COLUMNS,
+    SELECTION,
+    UncalibratedError,
+    heed,
+)
 from wam.diagnostics.config import CalibrationConfig
 from wam.diagnostics.detection import COLUMNS, POLICY
 from wam.evaluation.success import success_table
@@ -21,7 +29,6 @@ from wam.pipelines.diagnostics.nodes import (
 )
 from wam.pipelines.pages import ReportConfig
 from wam.pipelines.ppo.choice import with_known_result
-from wam.pipelines.ppo.nodes import UncalibratedError, heed
 from wam.pipelines.reporting.nodes import diagnose
 from wam.policy.config import DiffusionConfig
 from wam.policy.diffusion import DiffusionPolicy

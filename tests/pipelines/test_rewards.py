@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from toy_world import CARRIED, tiny_world_model, toy_episodes
 
 from wam.datasets import Arrays
-from wam.demonstrations.failures import KINDS, ROLES
+from wam.demonstrations.failures import ROLES
 from wam.demonstrations.play_pairs import PLAY, PlayFrames, PlayPairs
 from wam.demonstrations.reward_sets import IMAGINED, REAL
 from wam.episodes.loaded import Episodes
@@ -25,6 +25,7 @@ from wam.reward.classifier import RewardClassifier
 from wam.reward.config import ClassifierConfig, ReadoutConfig, ReadoutTrainingConfig
 from wam.reward.readout import ReadoutJudge, SceneReadout
 from wam.reward.readout_training import train_readout
+from wam.sim.expert_runs import VARIANTS
 from wam.tasks.table import DRAWER, QUANTITIES, SCENE_UNITS, TASK_NAMES, TASKS
 from wam.training.config import OptimizerConfig
 from wam.world_model.model import WorldModel
@@ -44,11 +45,11 @@ class InMemory(dict[str, np.ndarray]):
 def drawer_attempts() -> InMemory:
     """One start per role, an attempt of every kind; the full ones alone open the drawer, by 4 cm a frame."""
     rng = np.random.default_rng(0)
-    kinds = [KINDS.index(kind) for _ in ROLES for kind in KINDS]
+    kinds = [VARIANTS.index(kind) for _ in ROLES for kind in VARIANTS]
     count = len(kinds) * FRAMES
     scene = np.zeros((count, 24))
     for attempt, kind in enumerate(kinds):
-        opening = 0.04 * np.arange(FRAMES) if KINDS[kind] == "full" else np.zeros(FRAMES)
+        opening = 0.04 * np.arange(FRAMES) if VARIANTS[kind] == "full" else np.zeros(FRAMES)
         scene[attempt * FRAMES : (attempt + 1) * FRAMES, DRAWER] = opening
     images = rng.integers(0, 256, (2, count, 64, 64, 3), np.uint8)
     return InMemory(
@@ -59,10 +60,10 @@ def drawer_attempts() -> InMemory:
         robot_obs=rng.normal(size=(count, 15)),
         scene_state=scene,
         attempt_task=np.full(len(kinds), TASK_NAMES.index("open_drawer")),
-        attempt_role=np.repeat(np.arange(len(ROLES)), len(KINDS)),
+        attempt_role=np.repeat(np.arange(len(ROLES)), len(VARIANTS)),
         attempt_kind=np.array(kinds),
         attempt_frames=np.full(len(kinds), FRAMES),
-        attempt_success=np.array([KINDS[kind] == "full" for kind in kinds]),
+        attempt_success=np.array([VARIANTS[kind] == "full" for kind in kinds]),
     )
 
 

@@ -107,21 +107,6 @@ def test_same_start_gives_the_same_bits_in_another_process(env):
     assert result.stderr.splitlines()[-1].split("|") == trajectory(env, start_with(1))
 
 
-@pytest.mark.parametrize("steps_before", [1, 20])
-def test_save_and_restore_are_exact_in_contact_and_in_another_environment(env, steps_before):
-    env.reset(options={"start": start_with(4)})
-    for action in actions(steps_before):
-        env.step(action)
-    snapshot = env.save()
-    truth = [digest(env.step(action)[0]) for action in actions(20, seed=9)]
-    env.restore(snapshot)
-    assert [digest(env.step(action)[0]) for action in actions(20, seed=9)] == truth
-    other = PlayTableEnv(CONFIG)
-    other.restore(snapshot)
-    assert [digest(other.step(action)[0]) for action in actions(20, seed=9)] == truth
-    other.close()
-
-
 def test_observation_arrays_do_not_share_memory(env):
     first, _ = env.reset(seed=0)
     copy = {name: np.array(first[name]) for name in ("robot_obs", "scene_obs")}

@@ -74,6 +74,28 @@ def test_near_misses_miss(env, task, variant, seeds):
         assert len(run.commands) > 10
 
 
+class Judging(PlayTableEnv):
+    """A table with an oracle of its own, which finds anything solved from some step on."""
+
+    solved_from = 0
+
+    def step(self, action):
+        *seen, info = super().step(action)
+        return *seen, info | {"solved": np.full(len(TASKS), self._steps >= self.solved_from)}
+
+
+def test_the_tables_own_verdict_is_asked_where_it_has_one():
+    table, start = Judging(CONFIG, render=False), start_of("open_drawer", 0)
+    table.solved_from = 3
+    run = run_expert(CONFIG, start, "open_drawer", seed=0, env=table)
+    assert (run.success, run.steps) == (True, 3)
+    table.solved_from = 1000
+    run = run_expert(CONFIG, start, "open_drawer", seed=0, env=table)
+    assert not run.success
+    assert succeeded(TASKS["open_drawer"], run.scene_state[0], run.scene_state).any()
+    table.close()
+
+
 def test_a_recorded_run_has_a_frame_more_than_commands():
     run = run_expert(CONFIG, start_of("turn_on_led", 0), "turn_on_led", seed=0, record=True)
     assert len(run.image_static) == len(run.robot_obs) == len(run.scene_state) == len(run.commands) + 1

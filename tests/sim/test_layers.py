@@ -66,17 +66,6 @@ def test_furniture_anywhere_in_its_range_and_lights_of_any_state(env):
         assert_plain(env, env.observe())
 
 
-def test_a_restored_state_is_drawn_as_it_was(env):
-    env.reset(seed=3)
-    for action in strokes(3, 6):
-        env.step(action)
-    snapshot, before = env.save(), env.observe()["rgb_obs"]["rgb_static"]
-    env.reset(seed=4)
-    after = env.restore(snapshot)
-    assert_plain(env, after)
-    np.testing.assert_array_equal(after["rgb_obs"]["rgb_static"], before)
-
-
 def test_rendering_may_begin_within_an_episode(env):
     env.rendering = False
     env.reset(seed=5)

@@ -1,9 +1,13 @@
 import multiprocessing
 import os
+import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
+from processes import alive, wait_until
 
 from wam.seeding import numpy_generator
 from wam.sim.config import SimConfig
@@ -107,7 +111,7 @@ def test_a_lost_worker_of_a_cluster_is_made_good_by_the_same_requests():
         group.close()
         answers.append(frames)
     assert_same(answers[0][-1], answers[1][-1])
-    assert answers[1][1].image_static is None
+    assert all(frames.image_static is None for frames in answers[1][:-1])
 
 
 def test_without_rendering_there_are_no_images():
@@ -196,3 +200,37 @@ def test_a_killed_worker_is_reported():
         time.sleep(0.1)
         with pytest.raises(SimWorkerError, match="exit code -9"):
             pool.step(ACTIONS[0], active=ALL, render=False)
+
+
+KILLED = """
+import sys
+from multiprocessing import active_children
+from pathlib import Path
+
+from wam.seeding import numpy_generator
+from wam.sim.config import SimConfig
+from wam.sim.pool import SimPool
+from wam.sim.starts import sample_start
+
+start = sample_start(SimConfig(), numpy_generator(0, "pool"))
+with SimPool(SimConfig(), workers=1) as pool:
+    pool.reset([start], render=False)
+    for child in active_children():
+        Path(sys.argv[1], str(child.pid)).touch()
+    pool.reset([start] * 10_000, render=False)
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_at_work_ends_when_the_run_is_killed_outright(tmp_path):
+    """It would build tables for an hour before it saw that nobody waits for them."""
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)]) as run:
+        wait_until(lambda: any(tmp_path.iterdir()), limit_s=60)
+        time.sleep(1)
+        assert len(alive(tmp_path)) == 1
+        run.kill()
+    try:
+        wait_until(lambda: not alive(tmp_path), limit_s=20)
+    finally:
+        for pid in alive(tmp_path):
+            os.kill(pid, signal.SIGKILL)

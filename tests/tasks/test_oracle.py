@@ -4,9 +4,9 @@ import copy
 
 import numpy as np
 import pytest
+from solved import solved_tasks
 
 from wam.tasks.oracle import ORACLE, tasks_done
-from wam.tasks.predicates import solved_tasks
 from wam.tasks.table import TASK_NAMES
 
 ROBOT, TABLE = 0, 5

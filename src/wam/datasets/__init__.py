@@ -5,7 +5,7 @@ from wam.datasets.artefact import ArtefactDataset
 from wam.datasets.checkpoints import CheckpointDataset
 from wam.datasets.folders import DirectoryDataset, EpisodesDataset, FilesDataset, NamedFiles
 from wam.datasets.lineage import LineageDataset
-from wam.datasets.values import BytesDataset, JsonDataset, TableDataset, TextDataset
+from wam.datasets.values import JsonDataset, TableDataset, TextDataset
 from wam.datasets.work_dir import WorkDirDataset
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "Arrays",
     "ArraysDataset",
     "ArtefactDataset",
-    "BytesDataset",
     "CheckpointDataset",
     "DirectoryDataset",
     "EpisodesDataset",

@@ -1,7 +1,7 @@
 """Named arrays in a Zarr group: feature catalogs, labels, start scenes."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,11 +22,9 @@ class ArrayBlocks:
 
     Attributes:
         blocks: Mappings of array name to rows ``(n, ...)``; the names are the same in every block.
-        attributes: JSON-ready values kept beside the arrays.
     """
 
     blocks: Iterable[Mapping[str, NDArray[Any]]]
-    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Arrays(Mapping[str, NDArray[Any]]):
@@ -81,21 +79,15 @@ class Arrays(Mapping[str, NDArray[Any]]):
         first, last = int(rows[0]), int(rows[-1]) + 1
         return {key: np.asarray(self.lazy(key)[first:last])[wanted[first:last]] for key in self}
 
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """The values kept beside the arrays."""
-        return dict(self._group.attrs)
-
 
 class ArraysDataset(ArtefactDataset[Mapping[str, NDArray[Any]] | ArrayBlocks, Arrays]):
     """Saves a mapping of arrays, or :class:`ArrayBlocks`; loads :class:`Arrays`, which read on demand."""
 
     def _write(self, path: Path, data: Mapping[str, NDArray[Any]] | ArrayBlocks) -> None:
-        payload = data if isinstance(data, ArrayBlocks) else ArrayBlocks([data])
+        blocks = data.blocks if isinstance(data, ArrayBlocks) else [data]
         group = zarr.open_group(str(path), mode="w")
-        group.attrs.update(payload.attributes)
         arrays: dict[str, zarr.Array[Any]] = {}
-        for block in payload.blocks:
+        for block in blocks:
             if arrays and arrays.keys() != block.keys():
                 raise ValueError(f"a block has the arrays {sorted(block)}, the first had {sorted(arrays)}")
             for name, rows in block.items():

@@ -1,4 +1,4 @@
-"""Small artefacts, one file each: JSON values, Parquet tables, text, bytes."""
+"""Small artefacts, one file each: JSON values, Parquet tables, text."""
 
 import json
 from pathlib import Path
@@ -47,16 +47,6 @@ class TextDataset(ArtefactDataset[str, str]):
 
     def _read(self, path: Path) -> str:
         return path.read_text(encoding="utf-8")
-
-
-class BytesDataset(ArtefactDataset[bytes, bytes]):
-    """An encoded picture or clip, as it is."""
-
-    def _write(self, path: Path, data: bytes) -> None:
-        path.write_bytes(data)
-
-    def _read(self, path: Path) -> bytes:
-        return path.read_bytes()
 
 
 def _short(value: Any) -> Any:

@@ -11,7 +11,7 @@ every start). The two sets, ``train`` and ``held_out``, share no start.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -29,17 +29,15 @@ from wam.parallel.map import Workers, map_pieces
 from wam.seeding import numpy_generator
 from wam.sim.backends import Table, make_table
 from wam.sim.config import SimConfig
-from wam.sim.expert_runs import ExpertRun, run_expert
+from wam.sim.expert_runs import VARIANTS, ExpertRun, Miss, Variant, run_expert
 from wam.sim.starts import sample_start
 from wam.tasks.starts import Start
 from wam.tasks.table import LED, TASK_NAMES
 from wam.tasks.table import task as task_called
 
 Role = Literal["train", "held_out"]
-Kind = Literal["full", "short", "beside", "redundant"]
 ROLES: Final[tuple[Role, ...]] = ("train", "held_out")
-SUCCESS_KIND: Final = "full"
-KINDS: Final[tuple[Kind, ...]] = ("full", "short", "beside", "redundant")
+SUCCESS_KIND: Final[Variant] = "full"
 AFTER_SUCCESS: Final = 10
 """Frames kept after the first success; accepted play segments have up to 16 (docs/published.md, segments)."""
 
@@ -64,7 +62,7 @@ class NearMissConfig:
     seed: int = Field(ge=0)
     train_starts: int = Field(ge=0)
     held_out_starts: int = Field(ge=1)
-    kinds: tuple[Literal["short", "beside", "redundant"], ...] = ("short", "beside", "redundant")
+    kinds: tuple[Miss, ...] = get_args(Miss)
     max_steps: int = Field(default=72, gt=0)
 
 
@@ -92,7 +90,7 @@ def attempt_starts(simulator: SimConfig, task: str, role: Role, count: int, *, s
     return [sample_start(simulator, rng, task) for _ in range(count)]
 
 
-def undecidable_kinds(task: str) -> tuple[Kind, ...]:
+def undecidable_kinds(task: str) -> tuple[Variant, ...]:
     """Near misses of a task that end in the very picture of a success.
 
     A drawer, door or switch that was where it should be before the motion looks the same after it; only a
@@ -109,7 +107,7 @@ class _StartPiece:
     start: Start
     task: str
     role: Role
-    kinds: tuple[Kind, ...]
+    kinds: tuple[Variant, ...]
     seed: int
     max_steps: int
 
@@ -135,13 +133,13 @@ def record_attempts(
     Yields:
         One block per start. Frame arrays: image_static, image_gripper (64x64), action (from measured poses,
         as in the recordings), proprio, robot_obs, scene_state. Attempt arrays: attempt_task, attempt_role and
-        attempt_kind (indices into ``TASK_NAMES``, ``ROLES``, ``KINDS``), attempt_frames, attempt_success.
+        attempt_kind (indices into ``TASK_NAMES``, ``ROLES``, ``VARIANTS``), attempt_frames, attempt_success.
     """
     pieces = []
     for task in tasks:
         for role in ROLES:
             count = page.train_starts if role == "train" else page.held_out_starts
-            kinds: tuple[Kind, ...] = (SUCCESS_KIND, *page.kinds)
+            kinds: tuple[Variant, ...] = (SUCCESS_KIND, *page.kinds)
             starts = attempt_starts(simulator, task, role, count, seed=page.seed)
             seeds = numpy_generator(page.seed, "attempt", role, task).integers(2**31, size=count)
             pieces += [
@@ -162,7 +160,7 @@ def _record_start(piece: _StartPiece) -> dict[str, NDArray[Any]]:
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
-def _attempt_block(piece: _StartPiece, kind: Kind, table: Table) -> dict[str, NDArray[Any]]:
+def _attempt_block(piece: _StartPiece, kind: Variant, table: Table) -> dict[str, NDArray[Any]]:
     run = run_expert(
         piece.simulator,
         piece.start,
@@ -179,7 +177,7 @@ def _attempt_block(piece: _StartPiece, kind: Kind, table: Table) -> dict[str, ND
     return block | {
         "attempt_task": np.array([TASK_NAMES.index(piece.task)]),
         "attempt_role": np.array([ROLES.index(piece.role)]),
-        "attempt_kind": np.array([KINDS.index(kind)]),
+        "attempt_kind": np.array([VARIANTS.index(kind)]),
         "attempt_frames": np.array([length]),
         "attempt_success": np.array([run.success]),
     }
@@ -243,7 +241,7 @@ def read_attempts(
         {
             "task": [TASK_NAMES[i] for i in columns["task"][wanted]],
             "role": [ROLES[i] for i in columns["role"][wanted]],
-            "kind": [KINDS[i] for i in columns["kind"][wanted]],
+            "kind": [VARIANTS[i] for i in columns["kind"][wanted]],
             "episode": np.arange(len(spans)),
             "start_row": episodes.episode_start,
             "end_row": episodes.episode_start + episodes.episode_length - 1,

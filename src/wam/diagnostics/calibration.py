@@ -6,6 +6,7 @@ task. That tells two ways to be wrong apart: imagined minus probed is what the j
 does not show it, probed minus real is what the dynamics complete by themselves.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +16,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from wam.diagnostics.config import CalibrationConfig
 from wam.diagnostics.quantities import CM, SCENE
 from wam.diagnostics.ridge import LinearProbes
 from wam.evaluation.agent import Sampler
@@ -25,6 +27,8 @@ from wam.seeding import numpy_generator
 from wam.tasks.predicates import succeeded
 from wam.tasks.starts import Start
 from wam.tasks.table import task as task_called
+
+logger = logging.getLogger(__name__)
 
 IMAGINED, REAL = "imagined", "real"
 SELECTION, PRACTICE = "selection", "practice"
@@ -248,3 +252,35 @@ def doubt(gap: float, low: float, high: float, max_gap: float) -> str | None:
         f"imagination promises {100 * abs(gap):.0f} points {direction} success than the simulator keeps "
         f"(95 % interval {100 * low:+.0f} to {100 * high:+.0f}, limit {100 * max_gap:.0f}): {means}"
     )
+
+
+class UncalibratedError(ValueError):
+    """Imagination promises what the simulator does not keep, and the configuration stops PPO there."""
+
+
+def heed(calibration: pd.DataFrame, gate: CalibrationConfig, task: str) -> dict[str, float]:
+    """Say, or refuse to go on, where imagination cannot be trusted beyond doubt.
+
+    Args:
+        calibration: Imagined and real episodes of the cloned policy; empty without selection starts.
+        gate: Limit, and what follows.
+        task: The task.
+
+    Returns:
+        ``calibration_doubted``, 1 or 0; nothing where nothing was measured.
+
+    Raises:
+        UncalibratedError: If the page says so.
+    """
+    if calibration.empty:
+        return {}
+    line = calibration_table(calibration).iloc[0]
+    reason = doubt(line["gap"], line["low"], line["high"], gate.max_gap)
+    if reason and gate.beyond == "stop":
+        raise UncalibratedError(
+            f"PPO of {task}: {reason}. Improve world model or judge (the report's section on why a "
+            "policy fails says which), raise calibration.max_gap, or set calibration.beyond to warn"
+        )
+    if reason:
+        logger.warning("PPO of %s: %s", task, reason)
+    return {"calibration_doubted": float(reason is not None)}

@@ -1,14 +1,17 @@
 """How well readings match the truth: a table beside the guess of somebody who sees nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from wam.diagnostics.config import ToleranceConfig
+from wam.diagnostics.config import ProbeConfig, ToleranceConfig
+from wam.diagnostics.frames import JudgedFrames, training_blocks
 from wam.diagnostics.quantities import Quantity
+from wam.diagnostics.ridge import LinearProbes, fit_probes
+from wam.episodes.store import Episodes
 from wam.seeding import numpy_generator
 from wam.tasks.table import LIGHT_ON
 
@@ -30,6 +33,48 @@ def misses(
     light = np.array([quantity.is_light for quantity in listed])
     wrong = (reading > LIGHT_ON) != (truth > LIGHT_ON)
     return np.where(light, wrong, np.abs(reading - truth)).astype(np.float64)
+
+
+def fit_and_score(
+    features: Mapping[str, Any],
+    training: Episodes,
+    judged: JudgedFrames,
+    listed: Sequence[Quantity],
+    *,
+    config: ProbeConfig,
+    tolerances: ToleranceConfig,
+    seed: int,
+) -> tuple[LinearProbes, pd.DataFrame]:
+    """Fit probes of features and of raw proprioception on the same training frames, and judge both.
+
+    Args:
+        features: ``feat`` ``(N, F)`` and ``frame_id`` ``(N,)`` of all training frames, in memory or lazy.
+        training: Those frames; images are not needed.
+        judged: Held-out frames.
+        listed: The quantities, in the order of the frames' true values.
+        config: How probes are fitted.
+        tolerances: Pass marks.
+        seed: Of the bootstrap.
+
+    Returns:
+        The probes of features, and scores of both, see :func:`score_probes`.
+    """
+    probes, tables = {}, []
+    for reads, held_out in ((FEATURES, judged.feat), (PROPRIO, judged.episodes.proprio)):
+        blocks = training_blocks(features, training, config.max_frames, proprio=reads == PROPRIO)
+        probes[reads] = fit_probes(blocks, [quantity.name for quantity in listed], config.ridge)
+        table = score_probes(
+            probes[reads].read(held_out),
+            judged.truth,
+            constant=probes[reads].constant,
+            episode=judged.episode,
+            listed=listed,
+            tolerances=tolerances,
+            reads=reads,
+            seed=seed,
+        )
+        tables.append(table)
+    return probes[FEATURES], pd.concat(tables, ignore_index=True)
 
 
 def score_probes(

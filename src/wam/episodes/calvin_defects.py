@@ -14,6 +14,7 @@ import numpy as np
 from wam.episodes.calvin_format import (
     ANNOTATIONS_FILE,
     EPISODE_LENGTHS_FILE,
+    SCENE,
     SCENE_INFO_FILE,
     Annotation,
     CalvinFormatError,
@@ -30,8 +31,6 @@ KNOWN_FRAMES: Final = {
     ("validation", 1_675): "calvin_debug_dataset",
 }
 """Published data sets by name of the split and number of frames."""
-SCENE: Final = "calvin_scene_D"
-"""The only scene whose block order and furniture the simulator of this project has."""
 _D_RANGE: Final = (0, 611_098)
 """Frame ids of scene D, training and validation together."""
 

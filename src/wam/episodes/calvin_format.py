@@ -43,6 +43,8 @@ LAYOUTS_FILE: Final = "layouts.npz"
 ANNOTATIONS_FILE: Final = "lang_annotations/auto_lang_ann.npy"
 EMBEDDINGS_FILE: Final = "lang_annotations/embeddings.npy"
 MERGED_CONFIG_FILE: Final = ".hydra/merged_config.yaml"
+SCENE: Final = "calvin_scene_D"
+"""The only scene whose block order and furniture the simulator of this project has."""
 _BLOCKS: Final = ("red", "blue", "pink")
 CALVIN_TASKS: Final = frozenset(
     [

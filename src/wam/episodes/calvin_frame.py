@@ -25,7 +25,7 @@ RGB_GRIPPER: Final = "rgb_gripper"
 POSITION_SCALE_M: Final = 0.02
 """Metres of TCP motion per unit of a relative action."""
 ROTATION_SCALE_RAD: Final = 0.05
-"""Radians of Euler angle per unit of a relative action."""
+"""Radians per unit of a relative action, componentwise on Euler angles."""
 
 READ_ERRORS: Final = (
     *(OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, MemoryError),

@@ -113,7 +113,6 @@ class SplitWriter:
         scene_obs: NDArray[np.float64],
         layouts: NDArray[np.float64] | None = None,
         training: bool,
-        scene_name: str = "calvin_scene_D",
         merged_config: Mapping[str, Any] | None = None,
     ) -> None:
         """Write the files that describe the split, the episode ids last.
@@ -125,7 +124,6 @@ class SplitWriter:
             scene_obs: ``(N, 24)`` scene states of all frames, for ``statistics.yaml``.
             layouts: ``(E, L)`` layouts, or None when ``layout_names`` is empty.
             training: Training splits carry ``scene_info.npy``, validation splits ``embeddings.npy``.
-            scene_name: CALVIN's name of the scene.
             merged_config: Recording configuration (cameras, scene, robot, env) for
                 ``.hydra/merged_config.yaml``.
 
@@ -139,7 +137,7 @@ class SplitWriter:
         _write_yaml(self.folder / calvin.STATISTICS_FILE, _statistics(robot_obs, scene_obs))
         _write_npy(self.folder / calvin.ANNOTATIONS_FILE, _annotation_dict(annotations))
         if training:
-            _write_npy(self.folder / calvin.SCENE_INFO_FILE, {scene_name: [int(ids.min()), int(ids.max())]})
+            _write_npy(self.folder / calvin.SCENE_INFO_FILE, {calvin.SCENE: [int(ids.min()), int(ids.max())]})
         else:
             _write_npy(self.folder / calvin.EMBEDDINGS_FILE, _embedding_dict(annotations))
         _write_npy(self.folder / calvin.EPISODE_LENGTHS_FILE, ids[:, 1] - ids[:, 0] + 1)

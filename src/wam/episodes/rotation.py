@@ -1,4 +1,4 @@
-"""Euler angles to the six-dimensional rotation of the proprio vector, and back.
+"""Euler angles to the six-dimensional rotation of the proprio vector.
 
 The six numbers are the first two rows of the rotation matrix; the third row is their cross product (Zhou et
 al., "On the continuity of rotation representations in neural networks", CVPR 2019).
@@ -52,36 +52,3 @@ def euler_to_rot6d(
     """
     matrix = euler_to_matrix(euler, convention)
     return matrix[..., :2, :].reshape(*matrix.shape[:-2], 6)
-
-
-def rot6d_to_euler(
-    rot6d: NDArray[np.floating], convention: RotationConvention = "extrinsic"
-) -> NDArray[np.float64]:
-    """Euler angles of six numbers, which need not be orthonormal (Gram-Schmidt on the two rows).
-
-    Args:
-        rot6d: ``(..., 6)``, two rows that are not parallel.
-        convention: See the top of this module.
-
-    Returns:
-        Angles about x, y, z, ``(..., 3)``, radians; the middle one in [-pi/2, pi/2].
-
-    Raises:
-        ValueError: If the convention is unknown.
-    """
-    rows = np.asarray(rot6d, np.float64)
-    first = rows[..., :3] / np.linalg.norm(rows[..., :3], axis=-1, keepdims=True)
-    second = rows[..., 3:] - (first * rows[..., 3:]).sum(-1, keepdims=True) * first
-    second = second / np.linalg.norm(second, axis=-1, keepdims=True)
-    matrix = np.stack([first, second, np.cross(first, second)], axis=-2)
-    if convention == "extrinsic":
-        alpha = np.arctan2(matrix[..., 2, 1], matrix[..., 2, 2])
-        beta = np.arcsin(np.clip(-matrix[..., 2, 0], -1.0, 1.0))
-        gamma = np.arctan2(matrix[..., 1, 0], matrix[..., 0, 0])
-    elif convention == "intrinsic":
-        alpha = np.arctan2(-matrix[..., 1, 2], matrix[..., 2, 2])
-        beta = np.arcsin(np.clip(matrix[..., 0, 2], -1.0, 1.0))
-        gamma = np.arctan2(-matrix[..., 0, 1], matrix[..., 0, 0])
-    else:
-        raise ValueError(f"rotation convention must be 'extrinsic' or 'intrinsic', got {convention!r}")
-    return np.stack([alpha, beta, gamma], axis=-1)

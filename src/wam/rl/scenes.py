@@ -18,6 +18,7 @@ from wam.sim.config import SimConfig
 from wam.sim.kinematics import solve_joints, tcp_pose
 from wam.sim.layout import FIXED_LAYOUT
 from wam.sim.starts import sample_start
+from wam.sim.waypoints import GRIPPER_DOWN
 from wam.tasks.starts import Start
 from wam.tasks.table import BUTTON, DRAWER, LED, LIGHTBULB, SLIDER, SWITCH
 
@@ -70,7 +71,7 @@ def sample_scenes(
 def _reachable_position(rng: np.random.Generator) -> Vector:
     while True:
         position = _position(rng)
-        if solve_joints(position, np.array([np.pi, 0.0, np.pi / 2])) is not None:
+        if solve_joints(position, np.array(GRIPPER_DOWN)) is not None:
             return position
 
 

@@ -7,8 +7,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from wam.contracts import ACTION_DIM
-from wam.sim import constants as c
+from wam.contracts import ACTION_DIM, CONTROL_HZ
 from wam.sim.calvin_package import make_official_env, make_official_oracle
 from wam.sim.config import SimConfig
 from wam.sim.env import Observation, checked_action, observation_space
@@ -30,7 +29,7 @@ class CalvinTableEnv(gymnasium.Env[Observation, NDArray[np.float64]]):
         layout: CALVIN's own.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": c.CONTROL_HZ}  # noqa: RUF012
+    metadata = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}  # noqa: RUF012
 
     def __init__(
         self, config: SimConfig, *, task: str | None = None, max_steps: int | None = None, render: bool = True

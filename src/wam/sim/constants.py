@@ -2,18 +2,14 @@
 
 from typing import Final
 
+from wam.contracts import CONTROL_HZ
+from wam.tasks.table import DRAWER, JOINT_LIMITS, SLIDER
+
 PHYSICS_HZ: Final = 240
 """Physics steps per second."""
-CONTROL_HZ: Final = 30
-"""Actions per second."""
 PHYSICS_STEPS_PER_ACTION: Final = PHYSICS_HZ // CONTROL_HZ
 GRAVITY: Final = -9.8
 """m/s^2 along z."""
-
-POSITION_SCALE: Final = 0.02
-"""Metres per unit of a relative action."""
-ROTATION_SCALE: Final = 0.05
-"""Radians per unit of a relative action, componentwise on Euler angles."""
 
 ROBOT_BASE: Final = (-0.34, -0.46, 0.24)
 """World position of the arm's base (m)."""
@@ -50,8 +46,8 @@ SWITCH_TRIGGER: Final = 0.044
 BUTTON_TRIGGER: Final = 0.010
 """Button position (m) whose rising edge toggles the LED: the middle of its range."""
 
-SLIDE_LIMITS: Final = (0.0, 0.28)
-DRAWER_LIMITS: Final = (0.0, 0.22)
+SLIDE_LIMITS: Final = JOINT_LIMITS[SLIDER]
+DRAWER_LIMITS: Final = JOINT_LIMITS[DRAWER]
 BUTTON_LIMITS: Final = (0.0, 0.020)
 SWITCH_LIMITS: Final = (0.0, 0.088)
 """Joint ranges (m)."""

@@ -1,8 +1,5 @@
 """The play table as a gymnasium environment with CALVIN's observations and actions."""
 
-import dataclasses
-import tempfile
-from pathlib import Path
 from typing import Any, Final
 
 import gymnasium
@@ -10,7 +7,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from wam.contracts import ACTION_DIM, SCENE_STATE_DIM
+from wam.contracts import ACTION_DIM, CONTROL_HZ, SCENE_STATE_DIM
 from wam.sim import constants as c
 from wam.sim.assets.source import make_assets
 from wam.sim.cameras import GripperCamera, StaticCamera
@@ -33,29 +30,6 @@ _FAR, _TURN = 10.0, 3.2
 _ROBOT_BOUND: Final = np.array([_FAR] * 3 + [_TURN] * 3 + [0.1] + [4.0] * 7 + [1.0])
 _SCENE_BOUND: Final = np.array([0.4, 0.3, 0.1, 0.1, 1.0, 1.0] + 3 * ([_FAR] * 3 + [_TURN] * 3))
 """Generous bounds of the observation vectors, for the spaces only."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Snapshot:
-    """The whole state of an environment at one moment; valid in any process with the same assets.
-
-    Attributes:
-        start: Start of the episode, which fixes the layout.
-        world: PyBullet's own state file.
-        target: The robot's accumulated target pose (6,).
-        gripper_action: Last gripper command.
-        logic: Bulb, LED, button pressed, switch up.
-        attempt_start: Scene state (24,) the task is judged against.
-        steps: Steps taken since the reset.
-    """
-
-    start: Start
-    world: bytes
-    target: NDArray[np.float64]
-    gripper_action: float
-    logic: tuple[bool, bool, bool, bool]
-    attempt_start: NDArray[np.float64]
-    steps: int
 
 
 def observation_space(config: SimConfig, *, rendering: bool) -> spaces.Dict:
@@ -100,7 +74,7 @@ class PlayTableEnv(gymnasium.Env[Observation, NDArray[np.float64]]):
         layout: Where the furniture stands in this episode.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": c.CONTROL_HZ}  # noqa: RUF012
+    metadata = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}  # noqa: RUF012
 
     def __init__(
         self, config: SimConfig, *, task: str | None = None, max_steps: int | None = None, render: bool = True
@@ -187,7 +161,8 @@ class PlayTableEnv(gymnasium.Env[Observation, NDArray[np.float64]]):
             RuntimeError: Before the first reset.
             ValueError: If the action has another shape or is not finite.
         """
-        self._require_episode("step")
+        if self._start is None:
+            raise RuntimeError("call reset before step")
         self._robot.act(checked_action(action))
         for _ in range(c.PHYSICS_STEPS_PER_ACTION):
             self._client.stepSimulation()
@@ -200,11 +175,6 @@ class PlayTableEnv(gymnasium.Env[Observation, NDArray[np.float64]]):
         )
         truncated = self.max_steps is not None and self._steps >= self.max_steps
         return observation, float(solved), solved, truncated, {"success": solved}
-
-    def _require_episode(self, what: str) -> Start:
-        if self._start is None:
-            raise RuntimeError(f"call reset before {what}")
-        return self._start
 
     def observe(self) -> Observation:
         """The present observation in CALVIN's keys; `rgb_obs` is empty when not rendering."""
@@ -228,45 +198,6 @@ class PlayTableEnv(gymnasium.Env[Observation, NDArray[np.float64]]):
     def render(self) -> NDArray[np.uint8]:
         """The static camera's view, (h, w, 3) uint8."""
         return self._static_camera.draw()
-
-    def save(self) -> Snapshot:
-        """The whole state, to be restored exactly.
-
-        Raises:
-            RuntimeError: Before the first reset.
-        """
-        start = self._require_episode("save")
-        with tempfile.TemporaryDirectory(prefix="wam-state-") as folder:
-            path = Path(folder) / "world.bullet"
-            self._client.saveBullet(str(path))
-            world = path.read_bytes()
-        robot = self._robot
-        return Snapshot(
-            start=start,
-            world=world,
-            target=robot.target.copy(),
-            gripper_action=robot.gripper_action,
-            logic=self._scene.logic(),
-            attempt_start=self._attempt_start.copy(),
-            steps=self._steps,
-        )
-
-    def restore(self, snapshot: Snapshot) -> Observation:
-        """Go back to a saved state, of this or another environment; returns its observation.
-
-        The world is built anew first: motors and coupling of the fingers are not in PyBullet's state.
-        """
-        self._place(snapshot.start)
-        with tempfile.TemporaryDirectory(prefix="wam-state-") as folder:
-            path = Path(folder) / "world.bullet"
-            path.write_bytes(snapshot.world)
-            self._client.restoreState(fileName=str(path))
-        self._robot.target = snapshot.target.copy()
-        self._robot.gripper_action = snapshot.gripper_action
-        self._scene.set_logic(snapshot.logic)
-        self._attempt_start = snapshot.attempt_start.copy()
-        self._steps = snapshot.steps
-        return self.observe()
 
     def close(self) -> None:
         """Free the physics client."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,14 @@ from wam.sim.config import SimConfig
 from wam.sim.experts import STROKE_ENDS, Attempt, Expert
 from wam.sim.frames import frames_of
 from wam.sim.layout import Layout
-from wam.tasks.predicates import succeeded
+from wam.sim.rules import judged
 from wam.tasks.starts import Start
 from wam.tasks.table import DRAWER, JOINT_LIMITS, LED, LIGHTBULB, SLIDER, SWITCH, Task
 from wam.tasks.table import task as task_named
 
-Variant = Literal["full", "short", "beside", "redundant"]
+Miss = Literal["short", "beside", "redundant"]
+"""Variants that are meant to fail."""
+Variant = Literal["full", Miss]
 """How an attempt is made:
 
 - ``full``: to the end of the stroke.
@@ -32,7 +34,8 @@ Variant = Literal["full", "short", "beside", "redundant"]
 - ``redundant``: the full motion from a scene in which the goal state is reached already.
 """
 
-VARIANTS: Final[tuple[Variant, ...]] = ("full", "short", "beside", "redundant")
+VARIANTS: Final[tuple[Variant, ...]] = get_args(Variant)
+"""Recorded near misses name theirs by its place in here."""
 MAX_STEPS: Final = 72
 """Control steps an attempt may take (published)."""
 STROKE_MARGIN: Final = 0.02
@@ -63,7 +66,7 @@ class ExpertRun:
     Attributes:
         task: Task name.
         variant: How it was tried.
-        success: Whether the oracle was satisfied at any step.
+        success: Whether the task was solved at any step, by the table's own verdict where it has one.
         steps: Control steps until success, or all steps taken.
         start: The start that was used (scene changed for "redundant").
         robot_obs: (T + 1, 15) robot states.
@@ -124,21 +127,45 @@ def run_expert(
     table = env if env is not None else make_table(config, render=record)
     try:
         table.rendering = record
-        observation, _ = table.reset(options={"start": start})
-        layout, scene = table.layout, observation["scene_obs"]
-        if layout_belief is not None:
-            layout, scene = layout_belief, _believed_scene(scene, goal)
-        attempt = draw_attempt(goal, variant, scene, numpy_generator(seed, "near-miss", task, variant))
-        expert = Expert(attempt, layout, scene, observation["robot_obs"])
-        observations, commands, solved = _follow(
-            table, expert, observation, goal, max_steps=max_steps, stop_at_success=stop_at_success
+        return _attempted(
+            table,
+            start,
+            goal,
+            variant,
+            layout_belief,
+            seed=seed,
+            max_steps=max_steps,
+            stop_at_success=stop_at_success,
         )
     finally:
         if env is None:
             table.close()
+
+
+def _attempted(
+    table: Table,
+    start: Start,
+    goal: Task,
+    variant: Variant,
+    layout_belief: Layout | None,
+    *,
+    seed: int,
+    max_steps: int,
+    stop_at_success: bool,
+) -> ExpertRun:
+    """One attempt on a table that is there; arguments as those of :func:`run_expert`."""
+    first, _ = table.reset(options={"start": start})
+    layout, scene = table.layout, first["scene_obs"]
+    if layout_belief is not None:
+        layout, scene = layout_belief, _believed_scene(scene, goal)
+    attempt = draw_attempt(goal, variant, scene, numpy_generator(seed, "near-miss", goal.name, variant))
+    expert = Expert(attempt, layout, scene, first["robot_obs"])
+    observations, commands, solved = _follow(
+        table, expert, first, goal, max_steps=max_steps, stop_at_success=stop_at_success
+    )
     frames = frames_of(observations)
     return ExpertRun(
-        task=task,
+        task=goal.name,
         variant=variant,
         success=solved is not None,
         steps=solved if solved is not None else len(commands),
@@ -160,14 +187,16 @@ def _follow(
     max_steps: int,
     stop_at_success: bool,
 ) -> tuple[list[dict[str, Any]], list[NDArray[np.float64]], int | None]:
-    """Observations, commands, and after how many commands the oracle was first satisfied."""
+    """Observations, commands, and after how many commands the task was first solved."""
+    origin = frames_of([first]).scene_state
     observations = [first]
     commands: list[NDArray[np.float64]] = []
     solved = None
     while len(commands) < max_steps and not expert.finished:
         commands.append(expert.act(observations[-1], table.target_pose))
-        observations.append(table.step(commands[-1])[0])
-        if solved is None and bool(succeeded(goal, first["scene_obs"], observations[-1]["scene_obs"])):
+        observation, *_, info = table.step(commands[-1])
+        observations.append(observation)
+        if solved is None and judged(goal, origin, frames_of([observation], [info])).item():
             solved = len(commands)
             if stop_at_success:
                 break

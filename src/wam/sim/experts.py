@@ -67,7 +67,6 @@ class Attempt:
         offset: World offset (m) of the whole motion; far enough, it misses on purpose.
         speed: Metres per control step.
         stroke_speed: Metres per control step while the furniture is moved; None for `speed`.
-        retract: Whether to leave the furniture afterwards.
     """
 
     task: str
@@ -76,7 +75,6 @@ class Attempt:
     offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
     speed: float = SPEED
     stroke_speed: float | None = None
-    retract: bool = True
 
     @property
     def end(self) -> float:
@@ -147,7 +145,7 @@ def plan(
     )
     if not in_place:
         stroke = [*escape(tcp, attempt.speed, near.gripper), *approach, *stroke]
-    return [*stroke, *retreat] if attempt.retract else stroke
+    return [*stroke, *retreat]
 
 
 def escape(tcp: Vector, speed: float, gripper: float) -> list[Leg]:

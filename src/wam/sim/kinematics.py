@@ -52,7 +52,11 @@ def tcp_pose(joints: NDArray[np.float64]) -> tuple[NDArray[np.float64], Matrix]:
 
 
 def euler_to_matrix(euler: NDArray[np.float64]) -> Matrix:
-    """Rotation matrix of fixed-axis xyz angles, R = Rz Ry Rx (PyBullet's convention)."""
+    """Rotation matrix of fixed-axis xyz angles, R = Rz Ry Rx (PyBullet's convention).
+
+    Written out: the product of three in `episodes.rotation` differs in last digits, and drawn starts are to
+    stay the same to the bit.
+    """
     cx, cy, cz = np.cos(euler)
     sx, sy, sz = np.sin(euler)
     return np.array(

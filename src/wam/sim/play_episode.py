@@ -17,7 +17,7 @@ from wam.sim.expert_runs import Variant, draw_attempt, draw_displacement
 from wam.sim.experts import STROKE_ENDS, Attempt, escape, plan
 from wam.sim.play_agenda import SHORT, draw_agenda, start_for
 from wam.sim.play_config import PlayConfig
-from wam.sim.waypoints import CLOSED, OPEN, Leg, LegFollower
+from wam.sim.waypoints import CLOSED, GRIPPER_DOWN, OPEN, Leg, LegFollower
 from wam.tasks.predicates import is_feasible, succeeded
 from wam.tasks.table import JOINT_LIMITS, TASK_NAMES, TASKS, Task
 
@@ -208,7 +208,7 @@ class _Player:
         while not self._full and len(self.observations) < end:
             if not legs:
                 point = rng.uniform(*np.array(starts.TCP_BOX).T)
-                euler = np.array(starts.DOWN) + rng.uniform(-starts.TILT, starts.TILT, size=3)
+                euler = np.array(GRIPPER_DOWN) + rng.uniform(-starts.TILT, starts.TILT, size=3)
                 speed = float(rng.uniform(0.4, 1.0) * self._config.speed_high)
                 legs = [Leg(point, (euler[0], euler[1], euler[2]), gripper, tolerance=0.02, speed=speed)]
             gripper = -gripper if rng.random() < GRIPPER_TOGGLE else gripper

@@ -2,7 +2,6 @@
 
 import contextlib
 import multiprocessing
-import signal
 import traceback
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wam.contracts import ACTION_DIM
+from wam.parallel.lifeline import end_with_parent
 from wam.parallel.map import RayWorkers, Workers
 from wam.sim.config import SimConfig
 from wam.sim.env_group import EnvGroup, SimWorker, SimWorkerError
@@ -29,25 +29,17 @@ JOIN_SECONDS = 5.0
 
 def _serve(connection: Connection, config: SimConfig) -> None:
     """Answer requests until the parent asks to stop or is gone. Runs in the worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
-    group = EnvGroup(config)
+    end_with_parent()
+    with contextlib.closing(EnvGroup(config)) as group, contextlib.suppress(EOFError):  # the parent is gone
+        while (request := connection.recv()) is not None:
+            connection.send(_answer(group, *request))
+
+
+def _answer(group: EnvGroup, method: str, *arguments: Any) -> tuple[bool, Any]:
     try:
-        while True:
-            try:
-                request = connection.recv()
-            except EOFError:
-                return
-            if request is None:
-                return
-            try:
-                method, *arguments = request
-                answer = getattr(group, method)(*arguments)
-            except Exception:  # noqa: BLE001 - raised again in the parent, with this traceback
-                connection.send((False, traceback.format_exc()))
-            else:
-                connection.send((True, answer))
-    finally:
-        group.close()
+        return True, getattr(group, method)(*arguments)
+    except Exception:  # noqa: BLE001 - raised again in the parent, with this traceback
+        return False, traceback.format_exc()
 
 
 class _Worker:

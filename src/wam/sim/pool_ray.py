@@ -90,11 +90,10 @@ class RaySimWorker:
 
     def _repeat(self) -> None:
         """Everything since the reset again, in a new worker; only the last request is drawn."""
-        first, *steps = self._since_reset
-        for request in [first, *((*step[:-1], np.zeros_like(step[-1])) for step in steps[:-1])]:
-            self._ask(request)
-        if steps:
-            self._ask(steps[-1])
+        *before, last = self._since_reset
+        for *request, drawn in before:
+            self._ask((*request, np.zeros_like(drawn)))
+        self._ask(last)
 
     def close(self) -> None:
         """See ``SimWorker``."""

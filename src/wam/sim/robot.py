@@ -6,6 +6,7 @@ import numpy as np
 import pybullet
 from numpy.typing import NDArray
 
+from wam.episodes.calvin_frame import POSITION_SCALE_M, ROTATION_SCALE_RAD
 from wam.sim import constants as c
 from wam.sim.assets.source import Assets
 from wam.sim.client import Client
@@ -109,7 +110,7 @@ class Robot:
     def act(self, action: NDArray[np.float64]) -> None:
         """Add a relative action (7,) in [-1, 1] to the target and send the motors there."""
         self.target = self.target + np.concatenate(
-            [action[:3] * c.POSITION_SCALE, action[3:6] * c.ROTATION_SCALE]
+            [action[:3] * POSITION_SCALE_M, action[3:6] * ROTATION_SCALE_RAD]
         )
         self.gripper_action = 1.0 if action[6] > 0 else -1.0
         self._hold(self._joints_for(self.target))

@@ -1,4 +1,12 @@
-"""Two rules for everyone who acts on play tables: what the robot executes, and who has succeeded."""
+"""Two rules for who acts on play tables: what the robot executes, and who has succeeded.
+
+Exempt from the first are scripted experts and play: what they command is executable as it is, in double
+precision. Exempt from the second, so judged by scene states whatever the table says, are
+
+- play: a try begins in the midst of an episode, and a table's own oracle compares with the reset;
+- labels of expert segments and near misses: they are to be the same rule on scenes that a simulator replayed
+  and on recorded ones, of which no verdict was kept.
+"""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -120,16 +120,6 @@ class Scene:
         if self.button.update(states[_BUTTON][0]) and self.button.is_active:
             self.led.set(not self.led.is_on)
 
-    def logic(self) -> tuple[bool, bool, bool, bool]:
-        """What the physics does not know: bulb, LED, button pressed, switch up."""
-        return self.bulb.is_on, self.led.is_on, self.button.is_active, self.switch.is_active
-
-    def set_logic(self, logic: tuple[bool, bool, bool, bool]) -> None:
-        """Restore what `logic` returned."""
-        self.bulb.set(logic[0])
-        self.led.set(logic[1])
-        self.button.is_active, self.switch.is_active = logic[2], logic[3]
-
     def observe(self) -> NDArray[np.float64]:
         """CALVIN's scene_obs, shape (24,): slide, drawer, button, switch (m), bulb, LED, block poses."""
         state = np.empty(SCENE_STATE_DIM)

@@ -11,6 +11,7 @@ from wam.sim import geometry as g
 from wam.sim.config import SimConfig
 from wam.sim.kinematics import matrix_to_euler, solve_joints, tcp_pose
 from wam.sim.layout import FIXED_LAYOUT, Layout, sample_layout
+from wam.sim.waypoints import GRIPPER_DOWN
 from wam.tasks.starts import Start
 from wam.tasks.table import task as find_task
 
@@ -26,8 +27,6 @@ TCP_BOX: Final = ((-0.22, 0.30), (-0.34, -0.10), (0.54, 0.66))
 """Where the TCP may start (m): above blocks and button, in front of the door, clear of every handle."""
 TILT: Final = 0.12
 """Largest Euler deviation (rad) of the hand from pointing straight down."""
-DOWN: Final = (np.pi, 0.0, np.pi / 2)
-"""Euler angles of a gripper that points down and opens along world x."""
 
 BLOCK_AREA: Final = ((-0.33, 0.38), (-0.15, -0.085))
 """x and y (m) of block centres: the front of the table, clear of door, switch and their handles."""
@@ -85,7 +84,7 @@ def _sample_robot(rng: np.random.Generator) -> NDArray[np.float64]:
     low, high = np.array(TCP_BOX).T
     while True:
         position = rng.uniform(low, high)
-        euler = np.array(DOWN) + rng.uniform(-TILT, TILT, size=3)
+        euler = np.array(GRIPPER_DOWN) + rng.uniform(-TILT, TILT, size=3)
         joints = solve_joints(position, euler)
         if joints is not None:  # rounded, so that no machine's last digit decides
             return _robot_obs(np.round(joints, 9), is_open=bool(rng.integers(2)))

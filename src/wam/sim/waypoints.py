@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from wam.sim.constants import POSITION_SCALE, ROTATION_SCALE
+from wam.episodes.calvin_frame import POSITION_SCALE_M, ROTATION_SCALE_RAD
 
 Vector = NDArray[np.float64]
 
@@ -112,9 +112,9 @@ class LegFollower:
         if np.linalg.norm(deviation) < INTEGRAL_RANGE:
             self._bias = np.clip(self._bias + INTEGRAL_GAIN * deviation, -MAX_BIAS, MAX_BIAS)
         wanted = tcp + (aim if leg.straight else _limited(aim, MAX_LEAD)) + self._bias
-        move = _limited(wanted - target_pose[:3], leg.speed) / POSITION_SCALE
+        move = _limited(wanted - target_pose[:3], leg.speed) / POSITION_SCALE_M
         turn = wrapped(np.asarray(leg.euler) - target_pose[3:6])
-        turn = np.clip(turn, -MAX_TURN, MAX_TURN) / ROTATION_SCALE
+        turn = np.clip(turn, -MAX_TURN, MAX_TURN) / ROTATION_SCALE_RAD
         action: Vector = np.clip(np.concatenate([move, turn, [leg.gripper]]), -1.0, 1.0)
         return action
 

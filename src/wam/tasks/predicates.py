@@ -56,11 +56,6 @@ def solved_matrix(start: ArrayLike, end: ArrayLike) -> NDArray[np.bool_]:
     return np.stack([succeeded(row, start, end) for row in TASKS.values()], axis=-1)
 
 
-def solved_tasks(start: ArrayLike, end: ArrayLike) -> set[str]:
-    """Names of the tasks done between two single scene states ``(24,)``."""
-    return {name for name, row in TASKS.items() if bool(succeeded(row, start, end))}
-
-
 def is_feasible(task: Task, scene: ArrayLike, *, margin: float = 0.0) -> NDArray[np.bool_]:
     """Whether ``task`` can still be done from a scene, given the joint limits.
 

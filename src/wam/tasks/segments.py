@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wam.contracts import SCENE_STATE_DIM
-from wam.tasks.predicates import is_feasible, solved_matrix, succeeded
+from wam.tasks.predicates import is_feasible, solved_matrix
 from wam.tasks.table import TASK_NAMES, TASKS
 
 WINDOW_FRAMES: Final = 64
@@ -137,19 +137,3 @@ def find_segments(
         Segment(start=item.start, end=item.first + WINDOW_FRAMES, task=TASK_NAMES[item.task_index])
         for item in chosen
     )
-
-
-def flip_row(scene_state: ArrayLike, segment: Segment) -> int | None:
-    """First row of a segment at which its task is done relative to the segment's first row.
-
-    Args:
-        scene_state: Scene states of the episode, ``(T, 24)``.
-        segment: A segment of that episode.
-
-    Returns:
-        The row within the episode, or None if the task is never done.
-    """
-    scene = np.asarray(scene_state, dtype=np.float64)
-    rows = scene[segment.start : segment.end + 1]
-    solved = np.flatnonzero(succeeded(TASKS[segment.task], rows[0], rows))
-    return segment.start + int(solved[0]) if len(solved) else None

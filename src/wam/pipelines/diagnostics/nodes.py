@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from wam.datasets import Arrays
 from wam.demonstrations.failures import read_attempts
@@ -23,10 +21,10 @@ from wam.diagnostics.config import CalibrationConfig, ProbeConfig, ToleranceConf
 from wam.diagnostics.detection import judge_attempts, judge_policy_frames
 from wam.diagnostics.drift import measure_drift
 from wam.diagnostics.events import measure_events
-from wam.diagnostics.frames import JudgedFrames, judged_frames, training_blocks
-from wam.diagnostics.probes import FEATURES, PROPRIO, probe_metrics, score_probes
+from wam.diagnostics.frames import JudgedFrames, judged_frames
+from wam.diagnostics.probes import fit_and_score, probe_metrics
 from wam.diagnostics.quantities import quantities
-from wam.diagnostics.ridge import LinearProbes, fit_probes
+from wam.diagnostics.ridge import LinearProbes
 from wam.diagnostics.trial import RealEpisodes, Trial, missed_on_policy_frames
 from wam.episodes.store import EpisodeStore
 from wam.evaluation.pools import borrowed_pool
@@ -72,31 +70,15 @@ def probe_world_model(
     model = WorldModel.from_checkpoint(world_model).to(resolve_device(compute.device)).eval()
     training = training_episodes.load(images=False)
     listed = quantities(training.layout_names if training.layout is not None else ())
-    names = [quantity.name for quantity in listed]
     judged = judged_frames(model, validation_episodes.load(), config, seed=seed, batch=features.batch)
-    inputs = {FEATURES: judged.feat, PROPRIO: judged.episodes.proprio}
-    probes, tables = {}, []
-    for reads, held_out in inputs.items():
-        blocks = training_blocks(
-            play_features.lazily(), training, config.max_frames, proprio=reads == PROPRIO
-        )
-        probes[reads] = fit_probes(blocks, names, config.ridge)
-        table = score_probes(
-            probes[reads].read(held_out),
-            judged.truth,
-            constant=probes[reads].constant,
-            episode=judged.episode,
-            listed=listed,
-            tolerances=tolerances,
-            reads=reads,
-            seed=seed,
-        )
-        tables.append(table)
-    drift = _drift(model, probes[FEATURES], judged, config, evaluation, seed)
-    events = measure_events(model, probes[FEATURES], judged, listed, steps=config.event_steps, seed=seed)
-    scores = pd.concat(tables, ignore_index=True)
+    known = play_features.lazily()
+    probes, scores = fit_and_score(
+        known, training, judged, listed, config=config, tolerances=tolerances, seed=seed
+    )
+    drift = _drift(model, probes, judged, config, evaluation, seed)
+    events = measure_events(model, probes, judged, listed, steps=config.event_steps, seed=seed)
     metrics = {"stage": "probes", "task": "all", **probe_metrics(scores)}
-    return probes[FEATURES].to_checkpoint(), scores, drift, events, metrics
+    return probes.to_checkpoint(), scores, drift, events, metrics
 
 
 def _drift(
@@ -147,34 +129,47 @@ def calibrate_policy(
         kind: judge_of(kind, task.name, classifier=reward_classifier, readout=scene_readout)
         for kind in JUDGES
     }
-    read = LinearProbes.from_checkpoint(probes)
-    attempts = _attempts(model, failure_episodes, task.name, rewards, seed)
-    found = judge_attempts(model, judges, *attempts, task.name, seed=seed)
+    found = _judges_on_attempts(model, judges, failure_episodes, task.name, rewards, seed)
     if not _has_starts(starts, task.name):
         figures = {"stage": "diagnostics", "task": task.name}
         return _nothing(ROW_COLUMNS), with_deciding(found, rewards.judge), _nothing(PROBED_COLUMNS), figures
+    trials = _trials(model, cloned_policy, starts, task.name, config, scenes, evaluation, simulator, seed)
+    with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
+        real = {role: one.roll_out(pool, linger_steps=config.linger_steps) for role, one in trials.items()}
+    frames, read = real[SELECTION].frames, LinearProbes.from_checkpoint(probes)
+    found = pd.concat([found, judge_policy_frames(judges, frames, task.name)], ignore_index=True)
+    found = with_deciding(found, rewards.judge)
+    rows = _compared(trials, real, judges[rewards.judge], read, ppo, config.imagined_repeats)
+    missed = missed_on_policy_frames(read, frames, trials[SELECTION].starts, task.name)
+    return rows, found, missed, cell_figures(rows, found, task.name)
+
+
+def _trials(
+    model: WorldModel,
+    cloned_policy: Checkpoint,
+    starts: pd.DataFrame,
+    task: str,
+    config: CalibrationConfig,
+    scenes: ImaginationStartsConfig,
+    evaluation: EvaluationConfig,
+    simulator: SimConfig,
+    seed: int,
+) -> dict[str, Trial]:
+    """The policy from the selection starts, and from scenes of practice where the page asks for some."""
     trial = Trial(
         model,
         DiffusionPolicy.from_checkpoint(cloned_policy).to(model.device).eval(),
-        starts_from_table(starts, task.name, "selection"),
-        task.name,
+        starts_from_table(starts, task, "selection"),
+        task,
         max_steps=evaluation.max_steps,
         start_repeats=evaluation.start_repeats,
         prev_action=evaluation.prev_action,
         seed=seed,
     )
-    trials = {SELECTION: trial}
-    if config.practice_scenes:
-        page = replace(scenes, scenes=min(config.practice_scenes, scenes.scenes))
-        trials[PRACTICE] = replace(trial, starts=imagination_scenes(simulator, page, task.name))
-    with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
-        real = {role: one.roll_out(pool, linger_steps=config.linger_steps) for role, one in trials.items()}
-    frames = real[SELECTION].frames
-    found = pd.concat([found, judge_policy_frames(judges, frames, task.name)], ignore_index=True)
-    found = with_deciding(found, rewards.judge)
-    rows = _compared(trials, real, judges[rewards.judge], read, ppo, config.imagined_repeats)
-    missed = missed_on_policy_frames(read, frames, trial.starts, task.name)
-    return rows, found, missed, cell_figures(rows, found, task.name)
+    if not config.practice_scenes:
+        return {SELECTION: trial}
+    page = replace(scenes, scenes=min(config.practice_scenes, scenes.scenes))
+    return {SELECTION: trial, PRACTICE: replace(trial, starts=imagination_scenes(simulator, page, task))}
 
 
 def _compared(
@@ -211,9 +206,15 @@ def _nothing(columns: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(columns=list(columns))
 
 
-def _attempts(
-    model: WorldModel, failure_episodes: Arrays, task: str, rewards: RewardsConfig, seed: int
-) -> tuple[dict[str, NDArray[Any]], pd.DataFrame]:
+def _judges_on_attempts(
+    model: WorldModel,
+    judges: Mapping[str, Judge],
+    failure_episodes: Arrays,
+    task: str,
+    rewards: RewardsConfig,
+    seed: int,
+) -> pd.DataFrame:
+    """Quality of each judge on held-out attempts at the task, seen and imagined."""
     attempts = read_attempts(
         failure_episodes.lazily(), task=task, role="held_out", convention=model.rotation_convention
     )
@@ -226,7 +227,7 @@ def _attempts(
         long_context=False,
         seed=seed,
     )
-    return features, attempts.labels().frames
+    return judge_attempts(model, judges, features, attempts.labels().frames, task, seed=seed)
 
 
 def cell_figures(rows: pd.DataFrame, found: pd.DataFrame, task: str) -> Metrics:

@@ -10,7 +10,7 @@ import pandas as pd
 from wam.evaluation.pools import borrowed_pool
 from wam.pipelines.evaluation.nodes import evaluate_checkpoints
 from wam.pipelines.grid import TASKS, WORLD_MODELS
-from wam.pipelines.history import Metrics, curves
+from wam.pipelines.history import Metrics
 from wam.pipelines.pages import (
     ComputeConfig,
     EvaluationConfig,
@@ -19,8 +19,8 @@ from wam.pipelines.pages import (
     TaskRow,
 )
 from wam.pipelines.ppo.choice import simulator_evaluator
-from wam.pipelines.ppo.nodes import first_and_last
 from wam.pipelines.practice_scenes import imagination_scenes
+from wam.pipelines.refinement import curves_and_figures, frozen_and_cloned
 from wam.pipelines.reporting.nodes import ancestry, facts
 from wam.policy.diffusion import DiffusionPolicy
 from wam.report.online import Online, online_lines, online_markdown, online_page
@@ -28,8 +28,8 @@ from wam.rl.config import OnlineConfig, PPOConfig
 from wam.rl.finetune import finetune
 from wam.rl.simulated_practice import Simulation
 from wam.sim.config import SimConfig
+from wam.sim.pool import SimPool
 from wam.training.checkpoint import Checkpoint
-from wam.training.device import resolve_device
 from wam.world_model.model import WorldModel
 
 CELLS: Final = tuple((name, task) for name in WORLD_MODELS for task in TASKS)
@@ -55,21 +55,10 @@ def finetune_online(
     """PPO in the simulator from the scenes imagination starts from; the last policy, curves and figures."""
     config = online.applied(ppo)
     config = replace(config, iterations=compute.limited(config.iterations))
-    device = resolve_device(compute.device)
-    model = WorldModel.from_checkpoint(world_model).to(device).eval().requires_grad_(requires_grad=False)
-    policy = DiffusionPolicy.from_checkpoint(cloned_policy).to(device)
+    model, policy = frozen_and_cloned(world_model, cloned_policy, compute)
     act_steps = policy.config.act_steps
     with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
-        practice = Simulation(
-            pool=pool,
-            simulator=simulator,
-            starts=imagination_scenes(simulator, scenes, task.name),
-            task=task.name,
-            world_model=model,
-            start_repeats=evaluation.start_repeats,
-            sees=policy.sees,
-            prev_action=evaluation.prev_action,
-        )
+        practice = _practice(pool, model, policy, task.name, scenes, evaluation, simulator)
         result = finetune(
             policy,
             practice,
@@ -80,10 +69,32 @@ def finetune_online(
             description=f"PPO in the simulator, {task.name}",
             capture=compute.capture,
         )
-    table = curves(result.history, step="iteration", stage="online", task=task.name)
-    metrics: Metrics = {"stage": "online", "task": task.name, "real_steps": result.history[-1]["real_steps"]}
-    metrics |= first_and_last(result.history, "first_success", "real_success")
+    spent = result.history[-1]["real_steps"]
+    measured = ("first_success", "real_success")
+    table, metrics = curves_and_figures(result, measured, stage="online", task=task.name, real_steps=spent)
     return result.last.to_checkpoint(), table, metrics
+
+
+def _practice(
+    pool: SimPool,
+    model: WorldModel,
+    policy: DiffusionPolicy,
+    task: str,
+    scenes: ImaginationStartsConfig,
+    evaluation: EvaluationConfig,
+    simulator: SimConfig,
+) -> Simulation:
+    """The simulator from the task's scenes that imagination starts from, of what the policy sees."""
+    return Simulation(
+        pool=pool,
+        simulator=simulator,
+        starts=imagination_scenes(simulator, scenes, task),
+        task=task,
+        world_model=model,
+        start_repeats=evaluation.start_repeats,
+        sees=policy.sees,
+        prev_action=evaluation.prev_action,
+    )
 
 
 def evaluate_online(

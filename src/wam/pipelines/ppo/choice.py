@@ -1,14 +1,16 @@
 """How one of the policies that PPO passes through is chosen."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from wam.diagnostics.calibration import REAL, SELECTION, imagine_episodes
+from wam.evaluation.pools import borrowed_pool
 from wam.evaluation.rollout import make_evaluator
-from wam.pipelines.pages import EvaluationConfig
+from wam.pipelines.pages import ComputeConfig, EvaluationConfig
 from wam.policy.diffusion import DiffusionPolicy
 from wam.policy.fine_tuned import FineTunedPolicy
 from wam.policy.load import behavior_digest
@@ -16,9 +18,36 @@ from wam.rl.config import PPOConfig
 from wam.rl.finetune import SUCCESS, Evaluator
 from wam.rl.imagined_practice import Imagination
 from wam.seeding import torch_generator
+from wam.sim.config import SimConfig
 from wam.sim.pool import SimPool
 from wam.tasks.selection import starts_from_table
 from wam.world_model.model import WorldModel
+
+
+@contextmanager
+def checkpoint_evaluator(
+    practice: Imagination,
+    model: WorldModel,
+    policy: DiffusionPolicy,
+    starts: pd.DataFrame,
+    calibration: pd.DataFrame,
+    task: str,
+    config: PPOConfig,
+    evaluation: EvaluationConfig,
+    simulator: SimConfig,
+    compute: ComputeConfig,
+    seed: int,
+) -> Iterator[Evaluator | None]:
+    """Runs policies where the page says they are chosen; holds simulators only for a choice in there."""
+    act_steps = policy.config.act_steps
+    if config.chosen_in == "imagination":
+        yield imagination_evaluator(practice, config, act_steps, seed=seed)
+        return
+    with borrowed_pool(simulator, workers=compute.pool_workers) as pool:
+        evaluate = simulator_evaluator(pool, starts, task, model, act_steps, evaluation, seed)
+        if evaluate is not None and evaluation.checkpoints_on == "selection":
+            evaluate = with_known_result(evaluate, policy, calibration)
+        yield evaluate
 
 
 def simulator_evaluator(

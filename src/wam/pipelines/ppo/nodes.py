@@ -1,22 +1,20 @@
 """Refine a cloned policy in imagination."""
 
-import logging
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from wam.datasets import Arrays
-from wam.diagnostics.calibration import calibration_table, doubt
+from wam.diagnostics.calibration import heed
 from wam.diagnostics.config import CalibrationConfig
 from wam.episodes.resize import resize_images
 from wam.evaluation.pools import borrowed_pool
 from wam.parallel.progress import progress
-from wam.pipelines.history import Metrics, curves
+from wam.pipelines.history import Metrics
 from wam.pipelines.pages import (
     ComputeConfig,
     EvaluationConfig,
@@ -24,12 +22,13 @@ from wam.pipelines.pages import (
     RewardsConfig,
     TaskRow,
 )
-from wam.pipelines.ppo.choice import imagination_evaluator, simulator_evaluator, with_known_result
+from wam.pipelines.ppo.choice import checkpoint_evaluator
 from wam.pipelines.practice_scenes import imagination_scenes
+from wam.pipelines.refinement import curves_and_figures, frozen_and_cloned
 from wam.policy.diffusion import DiffusionPolicy
-from wam.reward.judge import judge_of
+from wam.reward.judge import Judge, judge_of
 from wam.rl.config import PPOConfig
-from wam.rl.finetune import EVALUATED, Evaluator, finetune
+from wam.rl.finetune import EVALUATED, finetune
 from wam.rl.frame_filter import first_state
 from wam.rl.imagined_practice import Imagination
 from wam.seeding import torch_generator
@@ -37,12 +36,11 @@ from wam.sim.config import SimConfig
 from wam.sim.frames import SimFrames
 from wam.tasks.table import TASK_NAMES
 from wam.training.checkpoint import Checkpoint
-from wam.training.device import resolve_device
 from wam.world_model.model import WorldModel
 from wam.world_model.state import RSSMState
 
-logger = logging.getLogger(__name__)
-
+MEASURED: Final = ("imagined_success", *EVALUATED.values())
+"""Quantities whose first and last value are final figures."""
 SCENES_AT_ONCE = 25
 """Tables that are open at a time while scenes are rendered; bounds memory."""
 
@@ -97,26 +95,12 @@ def finetune_policy(
     """PPO from random scenes; returns the last policy, the one selected, curves and final figures."""
     doubted = heed(calibration, gate, task.name)
     config = replace(config, iterations=compute.limited(task.ppo_iterations or config.iterations))
-    device = resolve_device(compute.device)
-    model = WorldModel.from_checkpoint(world_model).to(device).eval().requires_grad_(requires_grad=False)
-    policy = DiffusionPolicy.from_checkpoint(cloned_policy).to(device)
+    model, policy = frozen_and_cloned(world_model, cloned_policy, compute)
     judge = judge_of(rewards.judge, task.name, classifier=reward_classifier, readout=scene_readout)
-    practice = Imagination(
-        model,
-        judge.to(device),
-        encode_starts(model, imagination_starts, task.name, evaluation.start_repeats, seed),
-        policy.sees,
-        capture=compute.capture,
-    )
-    act_steps = policy.config.act_steps
-    with ExitStack() as stack:
-        if config.chosen_in == "imagination":
-            evaluate: Evaluator | None = imagination_evaluator(practice, config, act_steps, seed=seed)
-        else:
-            pool = stack.enter_context(borrowed_pool(simulator, workers=compute.pool_workers))
-            evaluate = simulator_evaluator(pool, starts, task.name, model, act_steps, evaluation, seed)
-            if evaluate is not None and evaluation.checkpoints_on == "selection":
-                evaluate = with_known_result(evaluate, policy, calibration)
+    practice = _practice(model, policy, judge, imagination_starts, task.name, evaluation, compute, seed)
+    with checkpoint_evaluator(
+        practice, model, policy, starts, calibration, task.name, config, evaluation, simulator, compute, seed
+    ) as evaluate:
         result = finetune(
             policy,
             practice,
@@ -127,42 +111,24 @@ def finetune_policy(
             description=f"PPO {task.name}",
             capture=compute.capture,
         )
-    table = curves(result.history, step="iteration", stage="ppo", task=task.name)
-    metrics = {"stage": "ppo", "task": task.name, "selected_iteration": result.selected_iteration}
-    metrics |= first_and_last(result.history, "imagined_success", *EVALUATED.values()) | doubted
-    return result.last.to_checkpoint(), result.selected.to_checkpoint(), table, metrics
+    chosen = {"selected_iteration": result.selected_iteration}
+    table, metrics = curves_and_figures(result, MEASURED, stage="ppo", task=task.name, **chosen)
+    return result.last.to_checkpoint(), result.selected.to_checkpoint(), table, metrics | doubted
 
 
-class UncalibratedError(ValueError):
-    """Imagination promises what the simulator does not keep, and the configuration stops PPO there."""
-
-
-def heed(calibration: pd.DataFrame, gate: CalibrationConfig, task: str) -> dict[str, float]:
-    """Say, or refuse to go on, where imagination cannot be trusted beyond doubt.
-
-    Args:
-        calibration: Imagined and real episodes of the cloned policy; empty without selection starts.
-        gate: Limit, and what follows.
-        task: The task.
-
-    Returns:
-        ``calibration_doubted``, 1 or 0; nothing where nothing was measured.
-
-    Raises:
-        UncalibratedError: If the page says so.
-    """
-    if calibration.empty:
-        return {}
-    line = calibration_table(calibration).iloc[0]
-    reason = doubt(line["gap"], line["low"], line["high"], gate.max_gap)
-    if reason and gate.beyond == "stop":
-        raise UncalibratedError(
-            f"PPO of {task}: {reason}. Improve world model or judge (the report's section on why a "
-            "policy fails says which), raise calibration.max_gap, or set calibration.beyond to warn"
-        )
-    if reason:
-        logger.warning("PPO of %s: %s", task, reason)
-    return {"calibration_doubted": float(reason is not None)}
+def _practice(
+    model: WorldModel,
+    policy: DiffusionPolicy,
+    judge: Judge,
+    scenes: Arrays,
+    task: str,
+    evaluation: EvaluationConfig,
+    compute: ComputeConfig,
+    seed: int,
+) -> Imagination:
+    """Imagination from the task's scenes, of what the policy sees."""
+    start_states = encode_starts(model, scenes, task, evaluation.start_repeats, seed)
+    return Imagination(model, judge.to(model.device), start_states, policy.sees, capture=compute.capture)
 
 
 def encode_starts(model: WorldModel, scenes: Arrays, task: str, repeats: int, seed: int) -> RSSMState:
@@ -171,13 +137,3 @@ def encode_starts(model: WorldModel, scenes: Arrays, task: str, repeats: int, se
     frames = SimFrames(rows["image_static"], rows["image_gripper"], rows["robot_obs"], rows["scene_state"])
     generator = torch_generator(seed, "imagination_starts", task, device=model.device)
     return first_state(model, frames, start_repeats=repeats, generator=generator)
-
-
-def first_and_last(history: list[dict[str, float]], *names: str) -> dict[str, float]:
-    """Quantities where each was measured first and last; nothing of one that never was."""
-    figures: dict[str, float] = {}
-    for name in names:
-        values = [row[name] for row in history if name in row]
-        if values:
-            figures |= {f"{name}_first": values[0], f"{name}_last": values[-1]}
-    return figures
