@@ -34,7 +34,7 @@ from wam.evaluation.success import wilson_interval
 from wam.policy.config import DiffusionConfig
 from wam.policy.diffusion import DiffusionPolicy
 from wam.rl.imagined_env import ImaginedEnv
-from wam.rl.sight import ImaginedSight, features_alone
+from wam.sight.conditions import ImaginedSight, features_alone
 from wam.tasks.starts import Start
 from wam.tasks.table import DRAWER, LED
 from wam.world_model.state import RSSMState

@@ -273,6 +273,7 @@ def heed(calibration: pd.DataFrame, gate: CalibrationConfig, task: str) -> dict[
         UncalibratedError: If the page says so.
     """
     if calibration.empty:
+        logger.warning("PPO of %s: without selection starts nothing says whether imagination is true", task)
         return {}
     line = calibration_table(calibration).iloc[0]
     reason = doubt(line["gap"], line["low"], line["high"], gate.max_gap)

@@ -18,10 +18,10 @@ from wam.evaluation.rollout import RolloutResult, rollout
 from wam.policy.diffusion import DiffusionPolicy
 from wam.reward.judge import Judge
 from wam.rl.config import PPOConfig
-from wam.rl.frame_filter import PrevAction, first_state
 from wam.rl.imagined_env import ImaginedEnv
-from wam.rl.sight import imagined_sight
 from wam.seeding import torch_generator
+from wam.sight.conditions import imagined_sight
+from wam.sight.frame_filter import PrevAction, first_state
 from wam.sim.frames import SimFrames
 from wam.sim.pool import SimPool
 from wam.tasks.starts import Start

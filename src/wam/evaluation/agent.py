@@ -17,9 +17,9 @@ from torch import Tensor
 
 from wam.contracts import ACTION_DIM
 from wam.policy.config import Sees
-from wam.rl.frame_filter import FrameFilter, PrevAction
-from wam.rl.sight import measured_sight
 from wam.seeding import numpy_generator, torch_generator
+from wam.sight.conditions import measured_sight
+from wam.sight.frame_filter import FrameFilter, PrevAction
 from wam.sim.frames import SimFrames
 from wam.world_model.model import WorldModel
 

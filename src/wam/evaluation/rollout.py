@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wam.evaluation.agent import Agent, Policy, WorldModelAgent
 from wam.parallel.progress import progress
-from wam.rl.frame_filter import PrevAction
+from wam.sight.frame_filter import PrevAction
 from wam.sim.frames import SimFrames
 from wam.sim.pool import SimPool
 from wam.sim.rules import judged, to_executable

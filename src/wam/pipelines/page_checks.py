@@ -10,7 +10,7 @@ from wam.parallel.ray_crew import RAY_MISSING
 from wam.pipelines.pages import ComputeConfig, TaskRow, WorldModelRow
 from wam.policy.config import CloningConfig, DiffusionConfig
 from wam.rl.config import PPOConfig
-from wam.rl.sight import missing_decoders, no_decoder
+from wam.sight.conditions import missing_decoders, no_decoder
 from wam.sim.play_config import PlayConfig
 from wam.tasks.selection import SelectionConfig
 from wam.tasks.table import task

@@ -12,8 +12,8 @@ from wam.evaluation.perceptual import PerceptualConfig
 from wam.evaluation.rollout import MAX_STEPS
 from wam.parallel.map import RayWorkers, Workers, available_workers
 from wam.reward.judge import JudgeKind
-from wam.rl.frame_filter import PrevAction
-from wam.rl.scenes import SceneDraw
+from wam.sight.frame_filter import PrevAction
+from wam.sim.imagination_scenes import SceneDraw
 from wam.tasks.selection import CheckpointsOn
 from wam.training.device import Device
 from wam.training.loop import steps_taken

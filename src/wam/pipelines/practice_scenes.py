@@ -1,9 +1,9 @@
 """The scenes that practice begins at: those that imagination starts from, and PPO in the simulator."""
 
 from wam.pipelines.pages import ImaginationStartsConfig
-from wam.rl.scenes import sample_scenes
 from wam.seeding import numpy_generator
 from wam.sim.config import SimConfig
+from wam.sim.imagination_scenes import sample_scenes
 from wam.tasks.starts import Start
 
 

@@ -19,7 +19,7 @@ PUBLISHED_EMA_START_EPOCH: Final = 20
 Sees = Literal[
     "features", "features_and_proprio", "colors_and_proprio", "painted_and_proprio", "scene_and_proprio"
 ]
-"""What a policy is shown of a state; ``wam.rl.sight`` makes it."""
+"""What a policy is shown of a state; ``wam.sight.conditions`` makes it."""
 
 Prediction = Literal["noise", "clean"]
 """What the denoiser says of a noisy chunk: the unit noise in it, or the clean chunk."""

@@ -27,7 +27,7 @@ class DecisionEnv(VectorEnv[Tensor, Tensor, Tensor]):
     The reward is 1 where the task is solved, which terminates. After ``episode_steps`` actions without
     it the episode is truncated. An environment that ended restarts in the same step from a random
     start: the observation is the new start, ``info["final_obs"]`` what the episode ended with.
-    Observations are conditions of a policy (``wam.rl.sight``).
+    Observations are conditions of a policy (``wam.sight.conditions``).
 
     Args:
         starts: Number of starts to draw from.

@@ -8,7 +8,7 @@ from torch import Tensor
 from wam.contracts import ACTION_DIM
 from wam.reward.judge import Judge
 from wam.rl.decision_env import DecisionEnv
-from wam.rl.sight import ImaginedSight, features_alone
+from wam.sight.conditions import ImaginedSight, features_alone
 from wam.world_model.state import RSSMState
 
 

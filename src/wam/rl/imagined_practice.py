@@ -7,8 +7,8 @@ from wam.reward.judge import Judge
 from wam.rl.config import PPOConfig
 from wam.rl.imagined_env import ImaginationModel, ImaginedEnv
 from wam.rl.practice import Identity, named_weights
-from wam.rl.sight import imagined_sight, shows_carried_alone
 from wam.seeding import torch_generator
+from wam.sight.conditions import imagined_sight, shows_carried_alone
 from wam.world_model.imagination import CarriedPrior, frozen_prior
 from wam.world_model.model import WorldModel
 from wam.world_model.state import RSSMState

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from wam.policy.config import Sees
 from wam.rl.decision_env import DecisionEnv
-from wam.rl.frame_filter import FrameFilter, PrevAction
-from wam.rl.sight import condition_parts, measured_sight
+from wam.sight.conditions import condition_parts, measured_sight
+from wam.sight.frame_filter import FrameFilter, PrevAction
 from wam.sim.pool import SimPool
 from wam.sim.rules import judged, to_executable
 from wam.tasks.starts import Start

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from wam.contracts import config_to_dict
 from wam.policy.config import Sees
 from wam.rl.config import PPOConfig
-from wam.rl.frame_filter import PrevAction
 from wam.rl.practice import Identity, named_weights
 from wam.rl.simulated_env import SimulatedEnv
 from wam.seeding import torch_generator
+from wam.sight.frame_filter import PrevAction
 from wam.sim.config import SimConfig
 from wam.sim.pool import SimPool
 from wam.tasks.starts import Start

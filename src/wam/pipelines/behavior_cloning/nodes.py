@@ -18,8 +18,8 @@ from wam.pipelines.pages import ComputeConfig, TaskRow
 from wam.policy.cloning import Chunks, chunks_from_episodes
 from wam.policy.cloning import clone_policy as clone
 from wam.policy.config import CloningConfig, DiffusionConfig
-from wam.rl.sight import condition_parts, measured_sight
 from wam.seeding import numpy_generator
+from wam.sight.conditions import condition_parts, measured_sight
 from wam.training.checkpoint import Checkpoint
 from wam.training.device import resolve_device
 from wam.world_model.model import WorldModel

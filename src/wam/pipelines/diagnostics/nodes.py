@@ -23,7 +23,7 @@ from wam.diagnostics.drift import measure_drift
 from wam.diagnostics.events import measure_events
 from wam.diagnostics.frames import JudgedFrames, judged_frames
 from wam.diagnostics.probes import fit_and_score, probe_metrics
-from wam.diagnostics.quantities import quantities
+from wam.diagnostics.quantities import Quantity, quantities
 from wam.diagnostics.ridge import LinearProbes
 from wam.diagnostics.trial import RealEpisodes, Trial, missed_on_policy_frames
 from wam.episodes.store import EpisodeStore
@@ -75,7 +75,7 @@ def probe_world_model(
     probes, scores = fit_and_score(
         known, training, judged, listed, config=config, tolerances=tolerances, seed=seed
     )
-    drift = _drift(model, probes, judged, config, evaluation, seed)
+    drift = _drift(model, probes, judged, listed, config, evaluation, seed)
     events = measure_events(model, probes, judged, listed, steps=config.event_steps, seed=seed)
     metrics = {"stage": "probes", "task": "all", **probe_metrics(scores)}
     return probes.to_checkpoint(), scores, drift, events, metrics
@@ -85,16 +85,16 @@ def _drift(
     model: WorldModel,
     probes: LinearProbes,
     judged: JudgedFrames,
+    listed: Sequence[Quantity],
     config: ProbeConfig,
     evaluation: EvaluationConfig,
     seed: int,
 ) -> pd.DataFrame:
-    layout_names = judged.episodes.layout_names if judged.episodes.layout is not None else ()
     return measure_drift(
         model,
         probes,
         judged,
-        quantities(layout_names),
+        listed,
         sequences=config.sequences,
         steps=config.steps,
         start_repeats=evaluation.start_repeats,

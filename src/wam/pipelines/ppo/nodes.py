@@ -29,9 +29,9 @@ from wam.policy.diffusion import DiffusionPolicy
 from wam.reward.judge import Judge, judge_of
 from wam.rl.config import PPOConfig
 from wam.rl.finetune import EVALUATED, finetune
-from wam.rl.frame_filter import first_state
 from wam.rl.imagined_practice import Imagination
 from wam.seeding import torch_generator
+from wam.sight.frame_filter import first_state
 from wam.sim.config import SimConfig
 from wam.sim.frames import SimFrames
 from wam.tasks.table import TASK_NAMES

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from wam.rl.scenes import sample_scenes
 from wam.sim.config import SimConfig
+from wam.sim.imagination_scenes import sample_scenes
 from wam.sim.kinematics import tcp_pose
 from wam.sim.starts import sample_start
 from wam.tasks.table import DRAWER, LED, LIGHTBULB, SLIDER, SWITCH, TASK_NAMES

@@ -14,7 +14,7 @@ from wam.reward.config import ClassifierConfig
 from wam.rl.finetune import finetune
 from wam.rl.imagined_env import ImaginedEnv
 from wam.rl.imagined_practice import Imagination
-from wam.rl.sight import (
+from wam.sight.conditions import (
     condition_parts,
     imagined_sight,
     measured_sight,

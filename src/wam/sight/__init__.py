@@ -1,0 +1,1 @@
+"""What a policy is shown of a state, and how a state follows real frames; for whoever acts, learns or judges."""
