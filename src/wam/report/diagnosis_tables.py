@@ -11,7 +11,7 @@ from wam.diagnostics.calibration import calibration_table
 from wam.diagnostics.probes import FEATURES, PROPRIO
 from wam.diagnostics.quantities import SCENE, needed_for
 from wam.report.cells import Cells
-from wam.report.labels import CONTROLS, task_title, world_model_title
+from wam.report.labels import CONTROLS, STAGES, task_title, world_model_title
 from wam.report.tables import MISSING, percent, signed_points
 from wam.tasks.table import TASK_NAMES
 
@@ -68,7 +68,7 @@ def obstacle_table(world_model: str, diagnoses: Diagnoses, cells: Cells, max_gap
     lines = []
     for task in TASK_NAMES:
         line = {"task": task_title(task)}
-        shown = {**CONTROLS, f"{world_model}.cloned": "cloned", f"{world_model}.selected": "after PPO"}
+        shown = {**CONTROLS, f"{world_model}.cloned": "cloned", f"{world_model}.selected": STAGES["selected"]}
         for key, title in shown.items():
             cell = cells.get((key, task))
             line[title] = MISSING if cell is None else percent(cell.rate)
