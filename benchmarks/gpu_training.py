@@ -18,6 +18,7 @@ from wam.contracts import IMAGE_GRIPPER, IMAGE_STATIC, LossOutput
 from wam.nn.distributions import balanced_kl
 from wam.seeding import torch_generator
 from wam.training.captured import PLAIN_CALLS
+from wam.training.config import Intervals
 from wam.training.loop import train
 from wam.training.optim import make_optimizer
 from wam.world_model.captured_step import CapturedObjective, replayed_on_gpu
@@ -109,7 +110,7 @@ def step_seconds(run: Run, batch: int, precision: str, *, capture: bool = True) 
     objective = replayed_on_gpu(plain, capture=capture)
     stamped = Stamped(run, objective, set(marks))
     name = f"B {batch} {precision}"
-    train(stamped, steps=total, optimizer=page.optimizer, log_every=total, description=name)
+    train(stamped, steps=total, optimizer=page.optimizer, every=Intervals(total), description=name)
     peak = run.peak()
     memory = "" if peak is None else f", peak memory {peak - taken:.1f} GB with the resident frames"
     seconds = float(np.median(np.diff(stamped.stamps))) / size

@@ -13,7 +13,7 @@ from wam.demonstrations.replay_labels import paired
 from wam.episodes.published_streams import PublishedStreams
 from wam.nn.distributions import balanced_kl
 from wam.nn.linear_init import fan_in_uniform_
-from wam.policy.cloning import CloningObjective, _cadence, chunks_from_episodes, clone_policy
+from wam.policy.cloning import CloningObjective, _averaging, _rate, chunks_from_episodes, clone_policy
 from wam.policy.config import CloningConfig, DiffusionConfig
 from wam.policy.diffusion import DiffusionPolicy
 from wam.reward.classifier import RewardClassifier
@@ -23,6 +23,7 @@ from wam.rl.config import PPOConfig
 from wam.rl.imagined_practice import Imagination
 from wam.rl.update import make_learner
 from wam.training.config import OptimizerConfig
+from wam.training.ema import Averaging
 from wam.training.loop import train
 from wam.training.optim import cycle_rate_at, learning_rate_at
 from wam.world_model.losses import image_loss
@@ -100,9 +101,8 @@ CODE = {"batch": 8, "epochs": 30, "cadence": "published"}
 
 def test_the_codes_cadence_moves_by_epochs() -> None:
     page = CloningConfig(optimizer=OptimizerConfig(learning_rate=1e-4, final_learning_rate=1e-5), **CODE)
-    cadence = _cadence(page, 11)
-    assert (cadence["ema_every"], cadence["ema_start"]) == (110, 220)
-    rate = cadence["rate"]
+    averaging, rate = _averaging(page, 11), _rate(page, 11)
+    assert averaging == Averaging(0.995, every=110, start=220)
     assert rate is not None
     assert rate(0) == rate(10) < rate(11) == rate(21)
     with pytest.raises(ValueError, match="needs epochs"):

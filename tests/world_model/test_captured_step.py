@@ -11,6 +11,7 @@ from toy_world import LIKE_BASE, tiny_config, tiny_training, toy_episodes
 
 from wam.contracts import config_with
 from wam.training.captured import PLAIN_CALLS
+from wam.training.config import Intervals
 from wam.training.loop import train
 from wam.world_model import decoder, encoder
 from wam.world_model.captured_step import CapturedObjective
@@ -35,7 +36,7 @@ def objective_of(page: dict[str, Any], precision: str) -> WorldModelObjective:
 
 def fit(objective: Any) -> list[dict[str, float]]:
     page = tiny_training().optimizer
-    return train(objective, steps=STEPS, optimizer=page, log_every=3, description="toy").history
+    return train(objective, steps=STEPS, optimizer=page, every=Intervals(3), description="toy").history
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

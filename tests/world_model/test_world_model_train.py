@@ -3,6 +3,7 @@ import torch
 from toy_world import random_batch, tiny_config, tiny_training, toy_episodes
 
 from wam.seeding import torch_generator
+from wam.training.config import Intervals
 from wam.training.loop import train
 from wam.world_model.model import WorldModel
 from wam.world_model.train import WorldModelObjective, WorldModelValidation, zero_state
@@ -17,7 +18,7 @@ def objective_of(action_coef=10.0, **values) -> WorldModelObjective:
 
 def fit(objective, work_dir=None, **options):
     page = tiny_training()
-    options = {"steps": page.steps, "log_every": 4, "checkpoint_every": 4} | options
+    options = {"steps": page.steps, "every": Intervals(log=4, checkpoint=4)} | options
     return train(objective, optimizer=page.optimizer, work_dir=work_dir, description="wm", **options)
 
 
