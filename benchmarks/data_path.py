@@ -171,7 +171,7 @@ def pack(args: argparse.Namespace, scratch: Path) -> dict[str, Path]:
     paths = {}
     for layout in ("compressed", "mapped"):
         paths[layout] = scratch / f"{layout}.zarr"
-        settings = IngestConfig(images=layout, require_annotations=False)  # type: ignore[arg-type]
+        settings = IngestConfig(images=layout, require_annotations=False)
         ingest_split(raw, paths[layout], settings)
     shutdown_workers()
     return paths

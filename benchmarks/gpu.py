@@ -156,7 +156,7 @@ def facts_of(device: torch.device, commit: str | None) -> dict[str, str]:
         return facts | {"device": "CPU, no GPU"}
     seen = torch.cuda.get_device_properties(device)
     facts |= {"device": seen.name, "memory": f"{seen.total_memory / 1e9:.0f} GB"}
-    facts |= {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}
+    facts |= {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}  # type: ignore[no-untyped-call]
     return facts | {"triton": "yes" if importlib.util.find_spec("triton") else "no"}
 
 

@@ -85,7 +85,7 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 
 
 def take_turns(
-    sides: dict[str, Callable[[], object]], turns: int, *, by_the_clock: bool = False
+    sides: Mapping[str, Callable[[], object]], turns: int, *, by_the_clock: bool = False
 ) -> dict[str, list[float]]:
     """CPU seconds of each side and turn, or seconds by the clock, after one call each to warm up."""
     spent = time.perf_counter if by_the_clock else time.process_time

@@ -33,7 +33,7 @@ def fresh(job: Mapping[str, Any], folder: Path, benchmark: str = "parity") -> Ar
     """Run a job of a benchmark in a process of its own."""
     target = folder / f"{job['kind']} of {job['side']}"
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks", benchmark]
-    command += ["--job", json.dumps(job | {"target": str(target)})]
+    command += ["--job", json.dumps({**job, "target": str(target)})]
     root = Path(__file__).parents[1]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=root)  # noqa: S603 - our own files
     with np.load(target.with_suffix(".npz")) as archive:
@@ -197,7 +197,7 @@ def command_line(
     arguments = parser.parse_args()
     if arguments.job:
         job = json.loads(arguments.job)
-        np.savez(job["target"], **work(job))
+        np.savez(job["target"], **dict[str, Any](work(job)))
         sys.stdout.flush()
         os._exit(0)  # the official environment's finaliser prints and fails after its client is gone
     if not arguments.calvin_env:

@@ -11,7 +11,7 @@ import datetime
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from wam.evaluation.baselines import expert_rollout
 from wam.evaluation.rollout import MAX_STEPS, rollout
 from wam.seeding import numpy_generator
 from wam.sim.config import SimConfig
-from wam.sim.expert_runs import run_expert
+from wam.sim.expert_runs import Variant, run_expert
 from wam.sim.frames import SimFrames
 from wam.sim.pool import SimPool
 from wam.sim.starts import sample_start
@@ -30,7 +30,7 @@ from wam.tasks.starts import Start
 from wam.tasks.table import TASK_NAMES
 
 SIDES = ("backend", "ours")
-VARIANTS = ("full", "short")
+VARIANTS: Final[tuple[Variant, ...]] = ("full", "short")
 """How the recorded actions were made: the expert's, and the expert's with a stroke stopped before success."""
 
 
@@ -126,7 +126,7 @@ def report(arguments: argparse.Namespace) -> str:
     }
     with tempfile.TemporaryDirectory() as name:
         plan = Path(name) / "actions.npz"
-        np.savez(plan, **actions)
+        np.savez(plan, **dict[str, Any](actions))
         jobs = {side: {**shared, "kind": "evaluation", "side": side, "plan": str(plan)} for side in SIDES}
         found = {side: fresh(job, Path(name), "parity_evaluation") for side, job in jobs.items()}
     rows = [row_of(task, found["backend"], found["ours"]) for task in TASK_NAMES]

@@ -134,7 +134,8 @@ def peer_roll(ours: Imagination, dppo_model: Any, lumos_model: Any) -> Callable[
 
     @torch.no_grad()
     def work() -> None:
-        state, age = (starts.deter[:envs], starts.stoch[:envs].flatten(1)), torch.zeros(envs)
+        state: tuple[Tensor, ...] = (starts.deter[:envs], starts.stoch[:envs].flatten(1))
+        age = torch.zeros(envs)
         for _ in range(ours.decisions):
             chunk = dppo.act(dppo_model, torch.cat(state, -1))
             for action in chunk.clamp(-1, 1).unbind(1):
@@ -167,8 +168,8 @@ def gradient_difference(ours: Imagination, peer: Any, targets: Targets, old: Ten
     batch = minibatch_of_rows(rows, learner.config.ft_denoising_steps)
     learner.backward(targets, batch, torch_generator(8), train_actor=True)
     peer.zero_grad()
-    settings = {"config": learner.config, "act_steps": learner.actor.config.act_steps}
-    dppo.loss(peer, targets, old, rows, **settings).backward()
+    settings: Any = {"config": learner.config, "act_steps": learner.actor.config.act_steps}
+    dppo.loss(peer, targets, old, rows, **settings).backward()  # type: ignore[no-untyped-call]
     worst = 0.0
     named = dict(learner.actor.named_parameters())
     for name, theirs in dppo.gradients(peer, learner.actor).items():
@@ -219,7 +220,7 @@ def update_row(args: argparse.Namespace, *, regularised: bool) -> tuple[Row, flo
             raise AssertionError(f"gradients differ by {worst:.1e} of their largest value")
         note = f"largest difference of a gradient {worst:.1e} of the largest value"
     batch = minibatch_of_rows(rows, learner.config.ft_denoising_steps)
-    settings = {"config": learner.config, "act_steps": learner.actor.config.act_steps}
+    settings: Any = {"config": learner.config, "act_steps": learner.actor.config.act_steps}
     sides = {
         "ours": our_update(learner, targets, batch),
         "theirs": dppo.update(peer, targets, old, rows, **settings),

@@ -77,7 +77,7 @@ def training_step(
         optimizer.zero_grad(set_to_none=True)
         with autocast():
             output, _ = model.loss(frames, model.initial_state(batch), generator)
-        output.loss.backward()
+        output.loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 100.0)
         optimizer.step()
 

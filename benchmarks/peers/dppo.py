@@ -131,7 +131,7 @@ def update(
         value = loss(model, targets, old, rows, config=config, act_steps=act_steps)
         for optimizer in steps:
             optimizer.zero_grad()
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call]
         for optimizer in steps:
             optimizer.step()
 
@@ -148,11 +148,13 @@ def act(model: Any, feat: Tensor) -> Tensor:
 def gradients(model: Any, policy: DiffusionPolicy) -> dict[str, Tensor]:
     """Gradients of its trained actor, by the names of ours."""
     width = policy.denoiser.trunk.changing_dim
-    layers, found = model.actor_ft.mlp_mean.layers, {}
+    layers = model.actor_ft.mlp_mean.layers
+    found: dict[str, Tensor] = {}
     first: nn.Linear = layers[0]
     assert first.weight.grad is not None
     found["denoiser.trunk.input.changing"] = first.weight.grad[:, :width]
     found["denoiser.trunk.input.static"] = first.weight.grad[:, width:]
+    assert first.bias.grad is not None
     found["denoiser.trunk.input.bias"] = first.bias.grad
     found["denoiser.trunk.blocks.0.first.weight"] = layers[1].l1.weight.grad
     found["denoiser.trunk.blocks.0.second.weight"] = layers[1].l2.weight.grad
