@@ -1,5 +1,7 @@
 """Whether processes still run, and waiting until they do not."""
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,3 +29,12 @@ def _runs(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+def wait_until_all_ended(folder: Path, limit_s: float = LIMIT_S) -> None:
+    """Wait for the processes of :func:`alive`; those that do not end are killed, and that is an error."""
+    try:
+        wait_until(lambda: not alive(folder), limit_s)
+    finally:
+        for pid in alive(folder):
+            os.kill(pid, signal.SIGKILL)

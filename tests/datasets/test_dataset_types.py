@@ -1,5 +1,7 @@
 """What single catalog types do beyond the contract."""
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from wam.datasets import (
     LineageDataset,
     TableDataset,
     WorkDirDataset,
+    artefact,
 )
 from wam.episodes.calvin_format import EPISODE_IDS_FILE
 from wam.episodes.store import EpisodeStore
@@ -174,3 +177,78 @@ def test_a_missing_file_is_not_said_to_be_in_the_way(tmp_path: Path, monkeypatch
     with pytest.raises(DatasetError, match="it was removed meanwhile") as told:
         dataset.save({})
     assert "versioning" not in str(told.value)
+
+
+@pytest.fixture
+def two_disks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of results that lies on another disk than the one where work is done."""
+    rename = os.replace
+
+    def replace(source: Path, target: Path) -> None:
+        if Path(source).name in ("made", "kept") and Path(target).name in ("made", "kept"):
+            raise OSError("Invalid cross-device link")
+        rename(source, target)
+
+    monkeypatch.setattr("wam.datasets.artefact.os.replace", replace)
+
+
+def finished(tmp_path: Path) -> Path:
+    made = tmp_path / "work/made"
+    (made / "deep").mkdir(parents=True)
+    (made / "deep/a.txt").write_text("hours")
+    (made / "b.txt").write_text("of work")
+    return made
+
+
+def contents(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in files}
+
+
+@pytest.mark.usefixtures("two_disks")
+def test_a_folder_moves_to_another_disk(tmp_path: Path) -> None:
+    made = finished(tmp_path)
+    dataset = DirectoryDataset(filepath=tmp_path / "kept", version=Version(None, "v1"))
+    dataset.save(made)
+    assert not made.exists()
+    assert contents(dataset.load()) == {"deep/a.txt": "hours", "b.txt": "of work"}
+
+
+@pytest.mark.usefixtures("two_disks")
+def test_a_copy_to_another_disk_that_fails_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = finished(tmp_path)
+    dataset = DirectoryDataset(filepath=tmp_path / "kept", version=Version(None, "v1"))
+
+    def fill_the_disk(source: Path, target: Path, **_: Any) -> None:
+        target.mkdir()
+        shutil.copy2(source / "b.txt", target / "b.txt")
+        raise OSError("disk full")
+
+    monkeypatch.setattr("wam.datasets.artefact.shutil.copytree", fill_the_disk)
+    with pytest.raises(DatasetError, match="disk full"):
+        dataset.save(made)
+    assert contents(made) == {"deep/a.txt": "hours", "b.txt": "of work"}
+    assert not dataset.exists()
+
+
+@pytest.mark.usefixtures("two_disks")
+def test_nor_does_an_interruption_behind_a_whole_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = finished(tmp_path)
+    dataset = DirectoryDataset(filepath=tmp_path / "kept", version=Version(None, "v1"))
+    remove = artefact._remove
+
+    def half_remove(path: Path) -> None:
+        if path != made:
+            return remove(path)
+        (made / "b.txt").unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(artefact, "_remove", half_remove)
+    with pytest.raises(KeyboardInterrupt):
+        dataset.save(made)
+    assert contents(made) == {"deep/a.txt": "hours", "b.txt": "of work"}
+    assert not dataset.exists()

@@ -134,6 +134,6 @@ def test_and_the_environment(
 
 def test_of_a_folder_without_versions_no_older_one_is_offered() -> None:
     old, new = ({"raw_episodes": {"version": "", "digest": digest}} for digest in ("d1", "d2"))
-    with pytest.raises(ProvenanceError, match="Please make training_episodes again") as stopped:
+    with pytest.raises(ProvenanceError, match="Remedy: make training_episodes again") as stopped:
         _refuse_mix(Node(len, "a", "b", name="join"), {"raw_episodes": new, "training_episodes": old}, None)
     assert "--load-versions" not in str(stopped.value)

@@ -1,5 +1,3 @@
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -9,7 +7,7 @@ from pathlib import Path
 
 import parallel_work as work
 import pytest
-from processes import alive, wait_until
+from processes import alive, wait_until_all_ended
 
 from wam.parallel.map import PIECES_AHEAD, available_workers, map_pieces, shutdown_workers
 from wam.parallel.stop import StoppedError, allow_work, request_stop
@@ -166,8 +164,4 @@ def test_workers_end_when_the_run_is_killed_outright(tmp_path: Path) -> None:
         assert run.stdout.readline() == "idle\n"
         assert len(alive(tmp_path)) == 2
         run.kill()
-    try:
-        wait_until(lambda: not alive(tmp_path), limit_s=20)
-    finally:
-        for pid in alive(tmp_path):
-            os.kill(pid, signal.SIGKILL)
+    wait_until_all_ended(tmp_path, limit_s=20)

@@ -1,13 +1,12 @@
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 import time
 
 import numpy as np
 import pytest
-from processes import alive, wait_until
+from processes import alive, wait_until, wait_until_all_ended
 
 from wam.seeding import numpy_generator
 from wam.sim.config import SimConfig
@@ -229,8 +228,4 @@ def test_a_worker_at_work_ends_when_the_run_is_killed_outright(tmp_path):
         time.sleep(1)
         assert len(alive(tmp_path)) == 1
         run.kill()
-    try:
-        wait_until(lambda: not alive(tmp_path), limit_s=20)
-    finally:
-        for pid in alive(tmp_path):
-            os.kill(pid, signal.SIGKILL)
+    wait_until_all_ended(tmp_path, limit_s=20)

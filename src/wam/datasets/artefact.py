@@ -48,11 +48,34 @@ def _feed(digest: "hashlib.blake2b", path: Path) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Move a file or directory; a rename where both lie on one file system."""
+    """Move a file or directory; a rename where both lie on one file system.
+
+    Where they do not, the source goes only when the copy is whole, and a copy that fails goes itself: at any
+    moment a target that is there after a failure is whole.
+    """
     try:
         os.replace(source, target)
     except OSError:
-        shutil.move(source, target)
+        _copy(source, target)
+        _remove(source)
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        if source.is_dir():
+            shutil.copytree(source, target, symlinks=True)
+        else:
+            shutil.copy2(source, target)
+    except BaseException:
+        _remove(target)
+        raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 class ArtefactDataset(AbstractVersionedDataset[In, Out], Generic[In, Out]):

@@ -1,6 +1,7 @@
 """Artefacts that are folders: finished directories moved into place, and sets of named files."""
 
 import hashlib
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic
@@ -26,7 +27,8 @@ class MovedFolderDataset(ArtefactDataset[Path, Out], Generic[Out]):
         move(data, path)
 
     def _give_back(self, path: Path, data: Path) -> None:
-        if path.is_dir():
+        if path.is_dir():  # and whole, see ``move``; what it left of the source may still be there
+            shutil.rmtree(data, ignore_errors=True)
             move(path, data)
 
 

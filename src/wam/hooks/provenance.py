@@ -166,14 +166,12 @@ def _refuse_mix(node: Node, inputs: Mapping[str, Ancestors], env: str | None) ->
     maker = _maker(stale)
     remake = f"kedro run --pipelines {maker}{option}" if maker else "the run that made it"
     remedies = [f"make {stale} again ({remake})"]
-    oldest = mix.versions[stale]
-    if oldest:  # a folder of the user's has no versions
-        remedies.append(f'stay with the older one (--load-versions "{mix.ancestor}:{oldest}")')
+    made_from = mix.versions[stale]
+    if made_from:  # a folder of the user's has no versions
+        remedies.append(f'read what it was made from (--load-versions "{mix.ancestor}:{made_from}")')
     raise ProvenanceError(
         f"{node.name} would mix descendants of different versions of {mix.ancestor}:\n{listing}\n"
-        + ("Either " if len(remedies) > 1 else "Please ")
-        + ",\nor ".join(remedies)
-        + "."
+        f"Remedy: {', or '.join(remedies)}."
     )
 
 
