@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from wam.nn import fused_decoder
+from wam.nn import fused_decoder, winograd
 from wam.nn.conv import ConvDecoder, normalise_image
 from wam.nn.fused_decoder import decoded_error, image_cells
 from wam.nn.init import initialise_
@@ -21,8 +21,10 @@ def relative_error(got, want):
     return float((got - want).norm() / want.norm())
 
 
+@pytest.mark.parametrize("worthwhile", [1, winograd.WORTHWHILE])
 @pytest.mark.parametrize("chunk", [2, 64])
-def test_error_and_gradients_equal_those_of_the_plain_decoder(monkeypatch, chunk):
+def test_error_and_gradients_equal_those_of_the_plain_decoder(monkeypatch, chunk, worthwhile):
+    monkeypatch.setattr(winograd, "WORTHWHILE", worthwhile)
     monkeypatch.setattr(fused_decoder, "CHUNK", chunk)
     decoder = ConvDecoder(3)
     initialise_(decoder, 0)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from wam.nn import fused_encoder
+from wam.nn import fused_encoder, winograd
 from wam.nn.conv import ConvEncoder, normalise_image
 from wam.nn.fused_encoder import encode_bytes
 from wam.nn.init import initialise_
@@ -16,8 +16,10 @@ def relative_error(got, want):
     return float(((got - want).norm() / want.norm()).detach())
 
 
+@pytest.mark.parametrize("worthwhile", [1, winograd.WORTHWHILE])
 @pytest.mark.parametrize(("chunk", "wide"), [(2, 10_000), (64, 1), (64, fused_encoder.WIDE)])
-def test_features_and_gradients_equal_those_of_the_plain_encoder(monkeypatch, chunk, wide):
+def test_features_and_gradients_equal_those_of_the_plain_encoder(monkeypatch, chunk, wide, worthwhile):
+    monkeypatch.setattr(winograd, "WORTHWHILE", worthwhile)
     monkeypatch.setattr(fused_encoder, "CHUNK", chunk)
     monkeypatch.setattr(fused_encoder, "WIDE", wide)
     encoder = ConvEncoder(3)

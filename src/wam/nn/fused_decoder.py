@@ -9,7 +9,8 @@ the CPU's matrix products are quick at; tensors have channels last, ``(n, h, w, 
 - a transposed convolution of few pixels and many channels is one product and a sum of shifted pieces;
 - one with an even kernel and stride 2 is a plain convolution of half the kernel to four times the channels,
   one group of channels for each pixel of a 2x2 cell. The last layer stays in this *cell* form, and the
-  recorded image is brought to it instead.
+  recorded image is brought to it instead. Where the third layer is wide, it takes fewer products in fp32
+  (``wam.nn.winograd``).
 """
 
 from typing import Any
@@ -31,9 +32,12 @@ from wam.nn.strided import (
     to_cell_weight,
     to_cells,
 )
+from wam.nn.winograd import TiledConvolution, fewer_products
 
 CHUNK = 64
 """Frames taken at once; small enough for the cache, large enough for the matrix products."""
+TILE = 5
+"""Outputs along a side of a tile of the third layer: its 15 are three of them."""
 CELLS = 32
 """2x2 cells along an image's side."""
 
@@ -104,6 +108,8 @@ class _Stack:
         self.spread = spread.permute(0, 2, 3, 1).reshape(len(spread), -1)
         self.spread_bias = spread_bias
         self.double, self.double_bias = to_cell_weight(double), double_bias.repeat(4)
+        tiled = fewer_products(self.double)
+        self.tiled = TiledConvolution(self.double, TILE, double.shape[-1] // 2 - 1) if tiled else None
         self.last, self.last_bias = to_cell_weight(last), last_bias.repeat(4)
         kept = (self.spread, spread_bias, self.double, double_bias, self.last, last_bias)
         self.sums = [torch.zeros_like(weight, dtype=torch.float32) for weight in kept]
@@ -119,7 +125,11 @@ class _Stack:
         a = points.view(len(points), height, width, channels)
         pieces = a.view(-1, channels) @ self.spread
         b = elu_(add_shifted(pieces.view(*a.shape[:3], *self.shapes[1][2:], -1)).add_(self.spread_bias))
-        c = elu_(convolve_padded(b, self.double, self.double_bias))
+        c = elu_(
+            self.tiled.convolve(b, self.double_bias)
+            if self.tiled
+            else convolve_padded(b, self.double, self.double_bias)
+        )
         d = from_cells(c)
         self.kept = (a, b, c, d)
         return convolve_padded(d, self.last, self.last_bias)
@@ -129,12 +139,18 @@ class _Stack:
         a, b, c, d = self.kept
         d_d = self._convolution(4, grad, d, self.last)
         d_c = elu_backward(to_cells(d_d), c)
-        d_b = elu_backward(self._convolution(2, d_c, b, self.double), b)
+        d_b = elu_backward(self._double_gradient(d_c, b), b)
         pieces = patches(d_b, self.shapes[1][-1])
         flat = a.view(len(pieces), -1)
         add_product(self.sums[0], flat.t(), pieces)
         self.sums[1].add_(column_sums(d_b))
         return elu_backward((pieces @ self.spread.t()).view(a.shape), a).view(len(a), -1)
+
+    def _double_gradient(self, grad: Tensor, x: Tensor) -> Tensor:
+        if not self.tiled:
+            return self._convolution(2, grad, x, self.double)
+        self.sums[3].add_(column_sums(grad).view(4, -1).sum(dim=0))
+        return self.tiled.backward(grad, x)
 
     def _convolution(self, place: int, grad: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         """Gradient of the input of a convolution in cell form; adds up those of its weight and bias."""
@@ -151,6 +167,8 @@ class _Stack:
             d_points: What ``backward`` gave for them.
         """
         d_spread, d_spread_bias, d_double, d_double_bias, d_last, d_last_bias = self.sums
+        if self.tiled:
+            d_double = self.tiled.weight_gradient()
         d_point = (x.t() @ d_points).float()
         d_point_bias = column_sums(d_points).float().view(-1, self.shapes[0][1]).sum(dim=0)
         products = [

@@ -3,7 +3,8 @@
 The layers are those of ``ConvEncoder``, which this must equal. Frames are taken a few at a time, so that
 pixels are turned to numbers, convolved and passed through ELU while they are in the cache; edges that no
 later layer looks at are left out (of 64 pixels 62 are seen, of the first layer's 31 columns 30). Gradients of
-a layer's input are convolutions to 2x2 cells; those of wide kernels are single products.
+a layer's input are convolutions to 2x2 cells; those of wide kernels are single products. In fp32 wide layers
+are convolutions over 2x2 cells with fewer products (``wam.nn.winograd``).
 """
 
 from typing import Any, Final
@@ -17,14 +18,18 @@ from wam.nn.elu import elu_, elu_backward
 from wam.nn.strided import (
     add_product,
     add_shifted,
+    cell_filter,
     channels_first,
     channels_last,
     column_sums,
     convolve_padded,
+    from_cell_filter,
     from_cells,
     patches,
     to_cell_weight,
+    to_cells,
 )
+from wam.nn.winograd import TiledConvolution, fewer_products
 
 aten = torch.ops.aten
 
@@ -35,6 +40,8 @@ SEEN: Final = 62
 SIDES: Final = (30, 14, 6, 2)
 """Of each layer's output."""
 KERNEL: Final = 4
+TILES: Final = {14: 2, 6: 3, 2: 2}
+"""Outputs along a side of a tile, by those along a side of the layer: tiles fit, and are quick."""
 WIDE: Final = 384
 """From this many inputs on, the gradient of a kernel is quicker as a product over patches."""
 
@@ -62,13 +69,12 @@ class _EncodeBytes(torch.autograd.Function):
             bias.new_empty(len(image), side, side, len(bias))
             for side, bias in zip(SIDES, biases, strict=True)
         ]
-        ready = [kernel.contiguous(memory_format=torch.channels_last) for kernel in kernels]
+        layers = [_layer(kernel, side) for kernel, side in zip(kernels, SIDES, strict=True)]
         for start in range(0, len(image), CHUNK):
             rows = slice(start, start + CHUNK)
             x = _pixels(image[rows], biases[0].dtype)
-            for kernel, bias, output in zip(ready, biases, outputs, strict=True):
-                y = functional.conv2d(channels_first(x), kernel, bias, stride=2)
-                x = elu_(channels_last(y), out=output[rows])
+            for layer, bias, output in zip(layers, biases, outputs, strict=True):
+                x = elu_(layer.convolve(x, bias), out=output[rows])
         ctx.save_for_backward(image, *kernels, *outputs)
         return channels_first(outputs[-1]).flatten(start_dim=1)
 
@@ -76,7 +82,8 @@ class _EncodeBytes(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         image, *tensors = ctx.saved_tensors
-        layers = _Layers(tensors[:4])
+        layers = [_layer(kernel, side) for kernel, side in zip(tensors[:4], SIDES, strict=True)]
+        d_biases = [kernel.new_zeros(len(kernel), dtype=torch.float32) for kernel in tensors[:4]]
         outputs = tensors[4:]
         last = outputs[-1]
         grad = channels_last(grad.view(channels_first(last).shape))
@@ -84,12 +91,12 @@ class _EncodeBytes(torch.autograd.Function):
             rows = slice(start, start + CHUNK)
             inputs = [_pixels(image[rows], grad.dtype), *(output[rows] for output in outputs[:-1])]
             d_y = grad[rows]
-            for index in reversed(range(len(outputs))):
+            for index in reversed(range(len(layers))):
                 d_y = elu_backward(d_y, outputs[index][rows])
-                layers.add_gradients(index, d_y, inputs[index])
-                if index > 0:
-                    d_y = layers.input_gradient(index, d_y)
-        return None, None, *layers.gradients()
+                d_biases[index] += column_sums(d_y)
+                d_y = layers[index].backward(d_y, inputs[index])
+        d_kernels = [layer.kernel_gradient() for layer in layers]
+        return None, None, *(d for pair in zip(d_kernels, d_biases, strict=True) for d in pair)
 
 
 def _pixels(image: Tensor, dtype: torch.dtype) -> Tensor:
@@ -97,38 +104,60 @@ def _pixels(image: Tensor, dtype: torch.dtype) -> Tensor:
     return image[:, :SEEN, :SEEN].to(dtype).div_(127.5).sub_(1.0)
 
 
-class _Layers:
-    """The kernels in the forms that the backward pass takes, and the sums of the gradients, in fp32."""
+def _layer(kernel: Tensor, side: int) -> "_Direct | _OverCells":
+    """The quicker form of a layer whose output has ``side`` pixels along a side."""
+    if side in TILES and fewer_products(cell_filter(kernel)):
+        return _OverCells(kernel, TILES[side])
+    return _Direct(kernel, side)
 
-    def __init__(self, kernels: list[Tensor]) -> None:
-        self.kernels = kernels
-        self.flat = [kernel.permute(0, 2, 3, 1).reshape(len(kernel), -1) for kernel in kernels]
-        self.cells = [to_cell_weight(kernel) for kernel in kernels[1:-1]]
-        self.d_flat = [torch.zeros_like(flat, dtype=torch.float32) for flat in self.flat]
-        self.d_bias = [kernel.new_zeros(len(kernel), dtype=torch.float32) for kernel in kernels]
 
-    def add_gradients(self, index: int, d_y: Tensor, x: Tensor) -> None:
-        """Add those of a layer's kernel and bias."""
-        self.d_bias[index] += column_sums(d_y)
-        if self.flat[index].shape[1] >= WIDE:
-            add_product(self.d_flat[index], d_y.view(-1, d_y.shape[-1]).t(), patches(x, KERNEL))
-            return
-        kernel = self.kernels[index]
-        _, d_kernel, _ = aten.convolution_backward(
-            *(channels_first(d_y), channels_first(x), kernel, None),
-            *([2, 2], [0, 0], [1, 1], False, [0, 0], 1, [False, True, False]),
-        )
-        self.d_flat[index] += d_kernel.permute(0, 2, 3, 1).reshape(len(kernel), -1)
+class _OverCells:
+    """A layer as a convolution with stride 1 over cells, with fewer products."""
 
-    def input_gradient(self, index: int, d_y: Tensor) -> Tensor:
-        """Of a layer's input."""
-        if index < len(self.kernels) - 1:
-            return from_cells(convolve_padded(d_y, self.cells[index - 1]))
+    def __init__(self, kernel: Tensor, tile: int) -> None:
+        self.tiled = TiledConvolution(cell_filter(kernel), tile)
+
+    def convolve(self, x: Tensor, bias: Tensor) -> Tensor:
+        return self.tiled.convolve(to_cells(x), bias)
+
+    def backward(self, d_y: Tensor, x: Tensor) -> Tensor:
+        return from_cells(self.tiled.backward(d_y, to_cells(x)))
+
+    def kernel_gradient(self) -> Tensor:
+        return from_cell_filter(self.tiled.weight_gradient()).contiguous()
+
+
+class _Direct:
+    """A layer as it is written, its gradients in quick forms and summed in fp32."""
+
+    def __init__(self, kernel: Tensor, side: int) -> None:
+        self.kernel = kernel.contiguous(memory_format=torch.channels_last)
+        self.flat = kernel.permute(0, 2, 3, 1).reshape(len(kernel), -1)
+        self.cells = to_cell_weight(kernel) if side in SIDES[1:-1] else None
+        self.first = side == SIDES[0]
+        self.d_flat = torch.zeros_like(self.flat, dtype=torch.float32)
+
+    def convolve(self, x: Tensor, bias: Tensor) -> Tensor:
+        return channels_last(functional.conv2d(channels_first(x), self.kernel, bias, stride=2))
+
+    def backward(self, d_y: Tensor, x: Tensor) -> Tensor:
+        """Gradient of the input, adding up the kernel's; of the first layer, which needs none, what came."""
+        if self.flat.shape[1] >= WIDE:
+            add_product(self.d_flat, d_y.view(-1, d_y.shape[-1]).t(), patches(x, KERNEL))
+        else:
+            _, d_kernel, _ = aten.convolution_backward(
+                *(channels_first(d_y), channels_first(x), self.kernel, None),
+                *([2, 2], [0, 0], [1, 1], False, [0, 0], 1, [False, True, False]),
+            )
+            self.d_flat += d_kernel.permute(0, 2, 3, 1).reshape(self.flat.shape)
+        return d_y if self.first else self._input_gradient(d_y)
+
+    def _input_gradient(self, d_y: Tensor) -> Tensor:
+        if self.cells is not None:
+            return from_cells(convolve_padded(d_y, self.cells))
         count, height, width, channels = d_y.shape
-        pieces = d_y.view(-1, channels) @ self.flat[index]
+        pieces = d_y.view(-1, channels) @ self.flat
         return add_shifted(pieces.view(count, height, width, KERNEL, KERNEL, -1))
 
-    def gradients(self) -> list[Tensor]:
-        """Of kernels and biases, in turn."""
-        shaped = [d.view(len(d), KERNEL, KERNEL, -1).permute(0, 3, 1, 2).contiguous() for d in self.d_flat]
-        return [d for pair in zip(shaped, self.d_bias, strict=True) for d in pair]
+    def kernel_gradient(self) -> Tensor:
+        return self.d_flat.view(len(self.flat), KERNEL, KERNEL, -1).permute(0, 3, 1, 2).contiguous()

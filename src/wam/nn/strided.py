@@ -99,6 +99,21 @@ def from_cell_weight(weight: Float[Tensor, "cells i half half"]) -> Float[Tensor
     return taps.reshape(inputs, outputs // 4, 2 * half, 2 * half)
 
 
+def cell_filter(kernel: Float[Tensor, "o c k k"]) -> Float[Tensor, "o c4 half half"]:
+    """The kernel of a convolution with stride 2 as that of one with stride 1 over 2x2 cells."""
+    outputs, inputs, side, _ = kernel.shape
+    half = side // 2
+    taps = kernel.view(outputs, inputs, half, 2, half, 2).permute(0, 3, 5, 1, 2, 4)
+    return taps.reshape(outputs, 4 * inputs, half, half)
+
+
+def from_cell_filter(weight: Float[Tensor, "o c4 half half"]) -> Float[Tensor, "o c k k"]:
+    """Undo ``cell_filter``."""
+    outputs, channels, half, _ = weight.shape
+    taps = weight.reshape(outputs, 2, 2, channels // 4, half, half).permute(0, 3, 4, 1, 5, 2)
+    return taps.reshape(outputs, channels // 4, 2 * half, 2 * half)
+
+
 def from_cells(x: Float[Tensor, "n h w c4"]) -> Float[Tensor, "n H W c"]:
     """Put the pixels of each 2x2 cell in their places."""
     count, height, width, channels = x.shape

@@ -1,0 +1,174 @@
+"""Convolutions with fewer products than they have terms, for wide layers on CPUs in fp32.
+
+Winograd's minimal filtering (Arithmetic Complexity of Computations, 1980; as layers: Lavin and Gray, arXiv
+1509.09308). Filtering is multiplying polynomials, and a product of polynomials is known from its values at
+``m + r - 1`` points: so many products do for ``m`` outputs of a filter of ``r`` taps, where plain sums take
+``m r``. In the plane both are squared: tiles of 3x3 outputs of a 3x3 kernel take 25 products for 81, tiles of
+2x2 of a 2x2 kernel 9 for 16. One small matrix brings inputs to the points, another brings products back to
+outputs; what costs is a matrix product per point, (tiles, inputs) with (inputs, outputs). Gradients take the
+same way backwards.
+
+Nothing is approximated; sums are rounded otherwise, by some 1e-6 of the outcome. In bf16 they are off by
+two to six times as much as plain sums are, so that precision is left to those.
+Tensors have channels last, ``(n, h, w, c)``.
+"""
+
+import math
+from fractions import Fraction
+from functools import cache
+from typing import Final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+POINTS: Final = (0, 1, -1, Fraction(1, 2), -2, Fraction(-1, 2))
+"""Where polynomials are evaluated, in this order, and at infinity: small numbers, so that little is lost."""
+ROWS: Final = 256
+"""Of a product, at least: enough for its speed; few, so that what goes in and out stays in the cache."""
+WORTHWHILE: Final = 8192
+"""Inputs times outputs from which on a product weighs more than the way to the points and back."""
+
+Matrix = list[list[Fraction]]
+
+
+def fewer_products(weight: Float[Tensor, "o c r r"]) -> bool:
+    """Whether a convolution with stride 1 and this weight is quicker by way of points."""
+    return weight.dtype == torch.float32 and len(weight) * weight.shape[1] >= WORTHWHILE
+
+
+class TiledConvolution:
+    """A convolution with stride 1 over squares, and its gradients; those of the weight are summed over calls.
+
+    Args:
+        weight: Of the convolution, in fp32.
+        tile: Outputs along a side of a tile, of which a side of the output must be a multiple.
+        padding: Zeros on each side of the input.
+
+    Raises:
+        ValueError: If such tiles need more points than there are.
+    """
+
+    def __init__(self, weight: Float[Tensor, "o c r r"], tile: int, padding: int = 0) -> None:
+        outputs, inputs, taps, _ = weight.shape
+        self.taps, self.tile, self.padding = taps, tile, padding
+        self.points = tile + taps - 1
+        self.to_points, self.filter_to_points, self.from_points = transforms(tile, taps)
+        flat = weight.permute(2, 3, 1, 0).reshape(taps**2, -1)
+        self.filters = (self.filter_to_points @ flat).view(-1, inputs, outputs)
+        self.d_filters = torch.zeros_like(self.filters)
+        self._rooms: dict[str, Tensor] = {}
+
+    def convolve(self, x: Float[Tensor, "n h h c"], bias: Float[Tensor, " o"]) -> Float[Tensor, "n H H o"]:
+        """Outputs and a bias."""
+        tiles = (x.shape[1] + 2 * self.padding - self.taps + 1) // self.tile
+        out = x.new_empty(len(x), tiles, self.tile, tiles, self.tile, len(bias))
+        for rows in _few_frames(len(x), tiles):
+            seen = self._at_points(x[rows], tiles)
+            products = torch.bmm(seen, self.filters, out=self._room("products", *seen.shape[:2], len(bias)))
+            products[self.points + 1] += bias  # 1 at the point (1, 1) is 1 everywhere
+            part = out[rows].permute(2, 4, 0, 1, 3, 5)
+            part.copy_(self._product("outputs", self.from_points, products).view(part.shape))
+        return out.view(len(x), tiles * self.tile, tiles * self.tile, -1)
+
+    def backward(
+        self, grad: Float[Tensor, "n H H o"], x: Float[Tensor, "n h h c"]
+    ) -> Float[Tensor, "n h h c"]:
+        """Gradient of the input from that of the output; adds up that of the weight."""
+        count, side, _, outputs = grad.shape
+        tiles, reach = side // self.tile, side + self.taps - 1
+        split = grad.view(count, tiles, self.tile, tiles, self.tile, outputs).permute(2, 4, 0, 1, 3, 5)
+        d_x = x.new_zeros(count, reach, reach, x.shape[3])
+        for rows in _few_frames(count, tiles):
+            part = split[:, :, rows]
+            d_outputs = self._room("outputs", *part.shape).copy_(part)
+            d_products = self._product("products", self.from_points.t(), d_outputs).view(
+                self.points**2, -1, outputs
+            )
+            seen = self._at_points(x[rows], tiles)
+            torch.baddbmm(self.d_filters, seen.transpose(1, 2), d_products, out=self.d_filters)
+            d_seen = torch.bmm(d_products, self.filters.transpose(1, 2), out=seen)
+            self._add_tiles(d_x[rows], self._product("windows", self.to_points.t(), d_seen), tiles)
+        inside = slice(self.padding, reach - self.padding)
+        return d_x[:, inside, inside].contiguous()
+
+    def weight_gradient(self) -> Float[Tensor, "o c r r"]:
+        """Of the weight, over all calls of :meth:`backward`."""
+        _, inputs, outputs = self.d_filters.shape
+        flat = self.filter_to_points.t() @ self.d_filters.flatten(start_dim=1)
+        return flat.view(self.taps, self.taps, inputs, outputs).permute(3, 2, 0, 1)
+
+    def _at_points(self, x: Tensor, tiles: int) -> Float[Tensor, "points tiles c"]:
+        """What each tile of all frames sees."""
+        if self.padding:
+            x = functional.pad(x, (0, 0, *[self.padding] * 4))
+        across, down, along, _ = x.stride()
+        size = (self.points, self.points, len(x), tiles, tiles, x.shape[3])
+        seen = x.as_strided(size, (down, along, across, self.tile * down, self.tile * along, 1))
+        windows = self._room("windows", *size).copy_(seen)
+        return self._product("seen", self.to_points, windows).view(self.points**2, -1, x.shape[3])
+
+    def _add_tiles(self, out: Tensor, pieces: Tensor, tiles: int) -> None:
+        """Add what tiles, which overlap, say of each place of the padded input."""
+        count, *_, channels = out.shape
+        reach = self.tile * (tiles - 1) + 1
+        for place, piece in enumerate(pieces.view(-1, count, tiles, tiles, channels)):
+            down, along = divmod(place, self.points)
+            out[:, down : down + reach : self.tile, along : along + reach : self.tile] += piece
+
+    def _product(self, name: str, matrix: Tensor, x: Tensor) -> Tensor:
+        """A small matrix times everything, in a room of that name."""
+        flat = x.view(matrix.shape[1], -1)
+        return torch.mm(matrix, flat, out=self._room(name, len(matrix), flat.shape[1]))
+
+    def _room(self, name: str, *shape: int) -> Tensor:
+        """Memory that is used again and again, so that it is in the cache; holds what was last there."""
+        size = math.prod(shape)
+        if name not in self._rooms or self._rooms[name].numel() < size:
+            self._rooms[name] = self.filters.new_empty(size)
+        return self._rooms[name][:size].view(shape)
+
+
+def _few_frames(count: int, tiles: int) -> list[slice]:
+    """Frames to take at once."""
+    some = -(-ROWS // tiles**2)
+    return [slice(start, start + some) for start in range(0, count, some)]
+
+
+@cache
+def transforms(tile: int, taps: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The matrices, for the plane, that bring inputs and filters to the points, and products to outputs.
+
+    By Toom and Cook's construction, in fractions: a polynomial's values at the points, and at infinity its
+    leading coefficient. In one dimension ``output = from_points (filter_to_points g * to_points d)``.
+    """
+    known = [Fraction(point) for point in POINTS[: tile + taps - 2]]
+    if len(known) < tile + taps - 2:
+        raise ValueError(f"tiles of {tile} outputs and {taps} taps need more points than {POINTS}")
+    scales = [_at(_roots([p for p in known if p != point]), point) for point in known]
+    to_points = [[*_roots([p for p in known if p != point]), Fraction(0)] for point in known]
+    to_points.append(_roots(known))
+    filters = [[point**k / scale for k in range(taps)] for point, scale in zip(known, scales, strict=True)]
+    filters.append([Fraction(k == taps - 1) for k in range(taps)])
+    outputs = [[point**k for point in known] + [Fraction(k == tile - 1)] for k in range(tile)]
+    return _plane(to_points), _plane(filters), _plane(outputs)
+
+
+def _roots(roots: list[Fraction]) -> list[Fraction]:
+    """Coefficients of the polynomial with these roots and leading coefficient 1, the constant first."""
+    found = [Fraction(1)]
+    for root in roots:
+        shifted, same = [Fraction(0), *found], [*found, Fraction(0)]
+        found = [a - root * b for a, b in zip(shifted, same, strict=True)]
+    return found
+
+
+def _at(coefficients: list[Fraction], point: Fraction) -> Fraction:
+    return sum((c * point**k for k, c in enumerate(coefficients)), Fraction(0))
+
+
+def _plane(matrix: Matrix) -> Tensor:
+    """The transform along rows and columns at once."""
+    one = torch.tensor([[float(x) for x in row] for row in matrix], dtype=torch.float64)
+    return torch.kron(one, one).to(torch.float32)
