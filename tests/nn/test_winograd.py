@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -18,6 +18,7 @@ def relative_error(got, want):
     return float((got - want).norm() / want.norm())
 
 
+@settings(deadline=None)
 @given(
     frames=st.integers(1, 5),
     tiles=st.integers(1, 3),
@@ -43,6 +44,19 @@ def test_outputs_and_gradients_equal_those_of_the_plain_convolution(
         for _ in range(2):
             assert relative_error(tiled.backward(grad.float(), x.detach().float()), d_x) < 1e-5
     assert relative_error(tiled.weight_gradient(), 2 * d_weight) < 1e-5
+
+
+@pytest.mark.parametrize(("tile", "tiles"), [(5, 1), (2, 3)])
+def test_the_transpose_and_its_gradients_equal_those_of_the_plain_transposed_convolution(tile, tiles):
+    y, weight = rand(4, tile * tiles, tile * tiles, 3), rand(3, 5, 3, 3)
+    inputs = [y.requires_grad_(True), weight.requires_grad_(True)]
+    want = functional.conv_transpose2d(y.permute(0, 3, 1, 2), weight).permute(0, 2, 3, 1)
+    grad = rand(*want.shape)
+    d_y, d_weight = torch.autograd.grad(want, inputs, grad)
+    tiled = TiledConvolution(weight.detach().float(), tile)
+    assert relative_error(tiled.transposed(y.detach().float()), want.detach()) < 1e-5
+    assert relative_error(tiled.transposed_backward(grad.float(), y.detach().float()), d_y) < 1e-5
+    assert relative_error(tiled.weight_gradient(), d_weight) < 1e-5
 
 
 @pytest.mark.parametrize(("tile", "taps"), [(2, 2), (3, 2), (3, 3), (5, 3)])

@@ -3,14 +3,9 @@
 The loss is a plain sum over frames, so its gradients are known as soon as a frame is decoded. Frames are
 therefore taken a few at a time from the first layer's output to its gradient while everything is in the
 cache, and no other activation outlives its chunk. The first layer has the largest weight, and its products
-with all frames are made once. The layers are those of ``ConvDecoder``, which this must equal, in forms that
-the CPU's matrix products are quick at; tensors have channels last, ``(n, h, w, c)``:
-
-- a transposed convolution of few pixels and many channels is one product and a sum of shifted pieces;
-- one with an even kernel and stride 2 is a plain convolution of half the kernel to four times the channels,
-  one group of channels for each pixel of a 2x2 cell. The last layer stays in this *cell* form, and the
-  recorded image is brought to it instead. Where the third layer is wide, it takes fewer products in fp32
-  (``wam.nn.winograd``).
+with all frames are made once. The layers are those of ``ConvDecoder``, which this must equal, in the forms of
+``wam.nn.decoder_layers``; tensors have channels last, ``(n, h, w, c)``. The last layer's output stays in
+cells, and the recorded image is brought to these instead.
 """
 
 from typing import Any
@@ -19,25 +14,14 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from wam.nn.decoder_layers import cell_layer, spread_layer
 from wam.nn.elu import elu_, elu_backward
-from wam.nn.strided import (
-    add_product,
-    add_shifted,
-    column_sums,
-    convolve_padded,
-    from_cell_weight,
-    from_cells,
-    padded_gradients,
-    patches,
-    to_cell_weight,
-    to_cells,
-)
-from wam.nn.winograd import TiledConvolution, fewer_products
+from wam.nn.strided import column_sums, from_cells, to_cells
 
 CHUNK = 64
 """Frames taken at once; small enough for the cache, large enough for the matrix products."""
-TILE = 5
-"""Outputs along a side of a tile of the third layer: its 15 are three of them."""
+DOUBLE_TILE = 5
+"""The third layer's 15x15 cells are nine tiles."""
 CELLS = 32
 """2x2 cells along an image's side."""
 
@@ -97,22 +81,16 @@ class _DecodedError(torch.autograd.Function):
 
 
 class _Stack:
-    """The four layers in their quick forms, the activations of one chunk, and fp32 sums of the gradients."""
+    """The four layers in their quick forms and the activations of one chunk."""
 
     def __init__(self, weights: tuple[Tensor, ...]) -> None:
         point, point_bias, spread, spread_bias, double, double_bias, last, last_bias = weights
-        self.shapes = [weight.shape for weight in weights[::2]]
-        taps = point.shape[2] * point.shape[3]
+        self.shape = point.shape
         self.point = point.permute(0, 2, 3, 1).reshape(len(point), -1)
-        self.point_bias = point_bias.repeat(taps)
-        self.spread = spread.permute(0, 2, 3, 1).reshape(len(spread), -1)
-        self.spread_bias = spread_bias
-        self.double, self.double_bias = to_cell_weight(double), double_bias.repeat(4)
-        tiled = fewer_products(self.double)
-        self.tiled = TiledConvolution(self.double, TILE, double.shape[-1] // 2 - 1) if tiled else None
-        self.last, self.last_bias = to_cell_weight(last), last_bias.repeat(4)
-        kept = (self.spread, spread_bias, self.double, double_bias, self.last, last_bias)
-        self.sums = [torch.zeros_like(weight, dtype=torch.float32) for weight in kept]
+        self.point_bias = point_bias.repeat(point.shape[2] * point.shape[3])
+        self.spread = spread_layer(spread, spread_bias)
+        self.double = cell_layer(double, double_bias, DOUBLE_TILE)
+        self.last = cell_layer(last, last_bias)
         self.kept: tuple[Tensor, ...] = ()
 
     def points(self, x: Tensor) -> Tensor:
@@ -121,43 +99,20 @@ class _Stack:
 
     def decode(self, points: Tensor) -> Tensor:
         """Images in cell form, ``(n, 32, 32, 12)``."""
-        _, channels, height, width = self.shapes[0]
+        _, channels, height, width = self.shape
         a = points.view(len(points), height, width, channels)
-        pieces = a.view(-1, channels) @ self.spread
-        b = elu_(add_shifted(pieces.view(*a.shape[:3], *self.shapes[1][2:], -1)).add_(self.spread_bias))
-        c = elu_(
-            self.tiled.convolve(b, self.double_bias)
-            if self.tiled
-            else convolve_padded(b, self.double, self.double_bias)
-        )
+        b = elu_(self.spread.decode(a))
+        c = elu_(self.double.decode(b))
         d = from_cells(c)
         self.kept = (a, b, c, d)
-        return convolve_padded(d, self.last, self.last_bias)
+        return self.last.decode(d)
 
     def backward(self, grad: Tensor) -> Tensor:
         """Gradient of the first ELU's input, from that of the images; adds up those of later weights."""
         a, b, c, d = self.kept
-        d_d = self._convolution(4, grad, d, self.last)
-        d_c = elu_backward(to_cells(d_d), c)
-        d_b = elu_backward(self._double_gradient(d_c, b), b)
-        pieces = patches(d_b, self.shapes[1][-1])
-        flat = a.view(len(pieces), -1)
-        add_product(self.sums[0], flat.t(), pieces)
-        self.sums[1].add_(column_sums(d_b))
-        return elu_backward((pieces @ self.spread.t()).view(a.shape), a).view(len(a), -1)
-
-    def _double_gradient(self, grad: Tensor, x: Tensor) -> Tensor:
-        if not self.tiled:
-            return self._convolution(2, grad, x, self.double)
-        self.sums[3].add_(column_sums(grad).view(4, -1).sum(dim=0))
-        return self.tiled.backward(grad, x)
-
-    def _convolution(self, place: int, grad: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-        """Gradient of the input of a convolution in cell form; adds up those of its weight and bias."""
-        d_x, d_weight = padded_gradients(grad, x, weight)
-        self.sums[place].add_(d_weight)
-        self.sums[place + 1].add_(column_sums(grad).view(4, -1).sum(dim=0))
-        return d_x
+        d_c = elu_backward(to_cells(self.last.backward(grad, d)), c)
+        d_b = elu_backward(self.double.backward(d_c, b), b)
+        return elu_backward(self.spread.backward(d_b, a), a).view(len(a), -1)
 
     def gradients(self, x: Tensor, d_points: Tensor) -> list[Tensor]:
         """Of the input, then of the weights and biases in the shapes of the layers.
@@ -166,16 +121,8 @@ class _Stack:
             x: The input of all frames.
             d_points: What ``backward`` gave for them.
         """
-        d_spread, d_spread_bias, d_double, d_double_bias, d_last, d_last_bias = self.sums
-        if self.tiled:
-            d_double = self.tiled.weight_gradient()
-        d_point = (x.t() @ d_points).float()
-        d_point_bias = column_sums(d_points).float().view(-1, self.shapes[0][1]).sum(dim=0)
-        products = [
-            d.view(len(d), *shape[2:], -1).permute(0, 3, 1, 2)
-            for d, shape in zip((d_point, d_spread), self.shapes[:2], strict=True)
-        ]
-        return [
-            *(d_points @ self.point.t(), products[0], d_point_bias, products[1], d_spread_bias),
-            *(from_cell_weight(d_double), d_double_bias, from_cell_weight(d_last), d_last_bias),
-        ]
+        _, channels, height, width = self.shape
+        d_point = (x.t() @ d_points).float().view(-1, height, width, channels).permute(0, 3, 1, 2)
+        d_point_bias = column_sums(d_points).float().view(-1, channels).sum(dim=0)
+        later = [d for layer in (self.spread, self.double, self.last) for d in layer.gradients()]
+        return [d_points @ self.point.t(), d_point, d_point_bias, *later]

@@ -63,41 +63,58 @@ class TiledConvolution:
     def convolve(self, x: Float[Tensor, "n h h c"], bias: Float[Tensor, " o"]) -> Float[Tensor, "n H H o"]:
         """Outputs and a bias."""
         tiles = (x.shape[1] + 2 * self.padding - self.taps + 1) // self.tile
-        out = x.new_empty(len(x), tiles, self.tile, tiles, self.tile, len(bias))
+        out = x.new_empty(len(x), tiles * self.tile, tiles * self.tile, len(bias))
+        split = self._by_tiles(out)
         for rows in _few_frames(len(x), tiles):
-            seen = self._at_points(x[rows], tiles)
-            products = torch.bmm(seen, self.filters, out=self._room("products", *seen.shape[:2], len(bias)))
-            products[self.points + 1] += bias  # 1 at the point (1, 1) is 1 everywhere
-            part = out[rows].permute(2, 4, 0, 1, 3, 5)
-            part.copy_(self._product("outputs", self.from_points, products).view(part.shape))
-        return out.view(len(x), tiles * self.tile, tiles * self.tile, -1)
+            self._outputs(self._at_points(x[rows], tiles), split[:, :, rows], bias)
+        return out
 
     def backward(
         self, grad: Float[Tensor, "n H H o"], x: Float[Tensor, "n h h c"]
     ) -> Float[Tensor, "n h h c"]:
         """Gradient of the input from that of the output; adds up that of the weight."""
-        count, side, _, outputs = grad.shape
-        tiles, reach = side // self.tile, side + self.taps - 1
-        split = grad.view(count, tiles, self.tile, tiles, self.tile, outputs).permute(2, 4, 0, 1, 3, 5)
-        d_x = x.new_zeros(count, reach, reach, x.shape[3])
-        for rows in _few_frames(count, tiles):
-            part = split[:, :, rows]
-            d_outputs = self._room("outputs", *part.shape).copy_(part)
-            d_products = self._product("products", self.from_points.t(), d_outputs).view(
-                self.points**2, -1, outputs
-            )
-            seen = self._at_points(x[rows], tiles)
+        tiles, split = grad.shape[1] // self.tile, self._by_tiles(grad)
+        reach = grad.shape[1] + self.taps - 1
+        d_x = x.new_zeros(len(x), reach, reach, x.shape[3])
+        for rows in _few_frames(len(x), tiles):
+            d_products, seen = self._products(split[:, :, rows]), self._at_points(x[rows], tiles)
             torch.baddbmm(self.d_filters, seen.transpose(1, 2), d_products, out=self.d_filters)
-            d_seen = torch.bmm(d_products, self.filters.transpose(1, 2), out=seen)
-            self._add_tiles(d_x[rows], self._product("windows", self.to_points.t(), d_seen), tiles)
+            self._add_tiles(d_x[rows], d_products, tiles)
         inside = slice(self.padding, reach - self.padding)
         return d_x[:, inside, inside].contiguous()
+
+    def transposed(self, y: Float[Tensor, "n H H o"]) -> Float[Tensor, "n h h c"]:
+        """The transposed convolution, without padding: as ``backward`` takes an output's gradient."""
+        tiles, split = y.shape[1] // self.tile, self._by_tiles(y)
+        reach = y.shape[1] + self.taps - 1
+        x = y.new_zeros(len(y), reach, reach, self.filters.shape[1])
+        for rows in _few_frames(len(y), tiles):
+            self._add_tiles(x[rows], self._products(split[:, :, rows]), tiles)
+        return x
+
+    def transposed_backward(
+        self, grad: Float[Tensor, "n h h c"], y: Float[Tensor, "n H H o"]
+    ) -> Float[Tensor, "n H H o"]:
+        """Gradient of what ``transposed`` was given, from that of its outcome; adds up that of the weight."""
+        tiles, split, d_y = y.shape[1] // self.tile, self._by_tiles(y), torch.empty_like(y)
+        d_split = self._by_tiles(d_y)
+        for rows in _few_frames(len(y), tiles):
+            products, seen = self._products(split[:, :, rows]), self._at_points(grad[rows], tiles)
+            torch.baddbmm(self.d_filters, seen.transpose(1, 2), products, out=self.d_filters)
+            self._outputs(seen, d_split[:, :, rows])
+        return d_y
 
     def weight_gradient(self) -> Float[Tensor, "o c r r"]:
         """Of the weight, over all calls of :meth:`backward`."""
         _, inputs, outputs = self.d_filters.shape
         flat = self.filter_to_points.t() @ self.d_filters.flatten(start_dim=1)
         return flat.view(self.taps, self.taps, inputs, outputs).permute(3, 2, 0, 1)
+
+    def _by_tiles(self, y: Tensor) -> Float[Tensor, "tile tile n tiles tiles o"]:
+        """A view of outputs with their place in the tile first."""
+        tiles = y.shape[1] // self.tile
+        split = y.view(len(y), tiles, self.tile, tiles, self.tile, y.shape[3])
+        return split.permute(2, 4, 0, 1, 3, 5)
 
     def _at_points(self, x: Tensor, tiles: int) -> Float[Tensor, "points tiles c"]:
         """What each tile of all frames sees."""
@@ -109,11 +126,27 @@ class TiledConvolution:
         windows = self._room("windows", *size).copy_(seen)
         return self._product("seen", self.to_points, windows).view(self.points**2, -1, x.shape[3])
 
-    def _add_tiles(self, out: Tensor, pieces: Tensor, tiles: int) -> None:
-        """Add what tiles, which overlap, say of each place of the padded input."""
-        count, *_, channels = out.shape
+    def _outputs(self, seen: Tensor, out: Tensor, bias: Tensor | None = None) -> None:
+        """Write those of what is seen at the points to ``out``, by tiles."""
+        room = self._room("products", *seen.shape[:2], out.shape[-1])
+        products = torch.bmm(seen, self.filters, out=room)
+        if bias is not None:
+            products[self.points + 1] += bias  # 1 at the point (1, 1) is 1 everywhere
+        out.copy_(self._product("outputs", self.from_points, products).view(out.shape))
+
+    def _products(self, d_outputs: Tensor) -> Float[Tensor, "points tiles o"]:
+        """Their gradient, from that of the outputs by tiles."""
+        flat = self._room("outputs", *d_outputs.shape).copy_(d_outputs)
+        products = self._product("products", self.from_points.t(), flat)
+        return products.view(self.points**2, -1, d_outputs.shape[-1])
+
+    def _add_tiles(self, out: Tensor, d_products: Tensor, tiles: int) -> None:
+        """Add what tiles, which overlap, say of each place of the padded input, by gradients of products."""
+        room = self._room("seen", *d_products.shape[:2], out.shape[3])
+        d_seen = torch.bmm(d_products, self.filters.transpose(1, 2), out=room)
+        pieces = self._product("windows", self.to_points.t(), d_seen)
         reach = self.tile * (tiles - 1) + 1
-        for place, piece in enumerate(pieces.view(-1, count, tiles, tiles, channels)):
+        for place, piece in enumerate(pieces.view(-1, len(out), tiles, tiles, out.shape[3])):
             down, along = divmod(place, self.points)
             out[:, down : down + reach : self.tile, along : along + reach : self.tile] += piece
 
