@@ -21,6 +21,7 @@ from wam.episodes.calvin_format import (
     CalvinSplit,
 )
 from wam.episodes.calvin_frame import READ_ERRORS
+from wam.episodes.pickled import load_pickled
 
 KNOWN_FRAMES: Final = {
     ("training", 512_077): "task_D_D",
@@ -101,7 +102,7 @@ def load_scenes(folder: Path) -> dict[str, tuple[int, int]]:
     if not file.is_file():
         return {}
     try:
-        found = np.load(file, allow_pickle=True).item()
+        found = load_pickled(file)
         return {str(name): (int(first), int(last)) for name, (first, last) in found.items()}
     except (*READ_ERRORS, pickle.UnpicklingError, AttributeError) as error:
         raise CalvinFormatError(

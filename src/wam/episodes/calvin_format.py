@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wam.episodes.calvin_frame import READ_ERRORS, CalvinFormatError, Frame, frame_file_name, read_frame
+from wam.episodes.pickled import load_pickled
 
 __all__ = [
     "CALVIN_TASKS",
@@ -274,7 +275,7 @@ def _load_annotations(file: Path) -> list[Annotation]:
             "set require_annotations: false to pack frames only"
         )
     try:
-        data = np.load(file, allow_pickle=True).item()
+        data = load_pickled(file)
         tasks, sentences = data["language"]["task"], data["language"]["ann"]
         ranges = [(int(start), int(end)) for start, end in data["info"]["indx"]]
     except (*READ_ERRORS, pickle.UnpicklingError, AttributeError, IndexError) as error:
