@@ -42,31 +42,31 @@ def mish_and_slope(x: Float[Tensor, "*shape"]) -> tuple[Float[Tensor, "*shape"],
 
 
 class _CPUMish(torch.autograd.Function):
+    """Keeps the slope for the backward pass, in place of the input: both come from the one exponential."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         x = x.contiguous()
-        ctx.save_for_backward(x)
-        y, scratch = torch.empty_like(x), torch.empty(min(BLOCK, x.numel()))
-        for inputs, outputs in zip(_blocks(x), _blocks(y), strict=True):
-            e = torch.clamp_max(inputs, LARGE, out=scratch[: len(inputs)]).exp_()
+        y, scratch = torch.empty_like(x), torch.empty(2, min(BLOCK, x.numel()))
+        slope = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        slopes = [None] * len(_blocks(x)) if slope is None else _blocks(slope)
+        for inputs, outputs, steep in zip(_blocks(x), _blocks(y), slopes, strict=True):
+            e, d = scratch[:, : len(inputs)]
+            torch.clamp_max(inputs, LARGE, out=e).exp_()
             n = torch.add(e, 2, out=outputs).mul_(e)
-            n.div_(torch.add(n, 2, out=e)).mul_(inputs)
+            torch.add(n, 2, out=d)
+            if steep is not None:
+                torch.addcmul(e, e, e, out=e).mul_(inputs).div_(d)
+                torch.add(n, e, alpha=4, out=steep).div_(d)
+            n.div_(d).mul_(inputs)
+        ctx.save_for_backward(slope)
         return y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        """The gradient times ``(n + 4 x e^x (e^x + 1) / (n + 2)) / (n + 2)``."""
-        (x,) = ctx.saved_tensors
-        result, scratch = torch.empty_like(x), torch.empty(2, min(BLOCK, x.numel()))
-        for inputs, grads, outputs in zip(*map(_blocks, (x, grad.contiguous(), result)), strict=True):
-            e, d = scratch[:, : len(inputs)]
-            torch.clamp_max(inputs, LARGE, out=e).exp_()
-            n = torch.add(e, 2, out=outputs).mul_(e)
-            torch.add(n, 2, out=d)
-            slope = torch.addcmul(e, e, e, out=e).mul_(inputs).div_(d)
-            n.add_(slope, alpha=4).div_(d).mul_(grads)
-        return result
+        (slope,) = ctx.saved_tensors
+        return slope * grad  # type: ignore[no-any-return]
 
 
 def _blocks(x: Tensor) -> tuple[Tensor, ...]:
