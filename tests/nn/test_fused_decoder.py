@@ -25,6 +25,7 @@ def relative_error(got, want):
 @pytest.mark.parametrize("chunk", [2, 64])
 def test_error_and_gradients_equal_those_of_the_plain_decoder(monkeypatch, chunk, worthwhile):
     monkeypatch.setattr(winograd, "WORTHWHILE", worthwhile)
+    monkeypatch.setattr(winograd, "FEWEST", 1)
     monkeypatch.setattr(fused_decoder, "CHUNK", chunk)
     decoder = ConvDecoder(3)
     initialise_(decoder, 0)

@@ -20,6 +20,7 @@ def relative_error(got, want):
 @pytest.mark.parametrize(("chunk", "wide"), [(2, 10_000), (64, 1), (64, fused_encoder.WIDE)])
 def test_features_and_gradients_equal_those_of_the_plain_encoder(monkeypatch, chunk, wide, worthwhile):
     monkeypatch.setattr(winograd, "WORTHWHILE", worthwhile)
+    monkeypatch.setattr(winograd, "FEWEST", 1)
     monkeypatch.setattr(fused_encoder, "CHUNK", chunk)
     monkeypatch.setattr(fused_encoder, "WIDE", wide)
     encoder = ConvEncoder(3)

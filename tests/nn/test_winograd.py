@@ -83,7 +83,9 @@ def test_a_convolution_with_stride_2_is_one_with_stride_1_over_cells():
     assert torch.equal(from_cell_filter(cell_filter(kernel)), kernel)
 
 
-def test_narrow_layers_and_bf16_take_plain_sums():
-    assert fewer_products(torch.zeros(96, 192, 2, 2))
-    assert not fewer_products(torch.zeros(24, 48, 2, 2))
-    assert not fewer_products(torch.zeros(96, 192, 2, 2, dtype=torch.bfloat16))
+def test_narrow_layers_few_frames_and_bf16_take_plain_sums():
+    wide, narrow = torch.zeros(96, 192, 2, 2), torch.zeros(24, 48, 2, 2)
+    assert fewer_products(wide, 32)
+    assert not fewer_products(wide, 31)
+    assert not fewer_products(narrow, 400)
+    assert not fewer_products(wide.bfloat16(), 400)

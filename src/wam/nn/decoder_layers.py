@@ -44,15 +44,15 @@ class Layer(Protocol):
         """Of weight and bias, in the layer's shapes."""
 
 
-def spread_layer(weight: Tensor, bias: Tensor) -> Layer:
+def spread_layer(weight: Tensor, bias: Tensor, frames: int) -> Layer:
     """The quicker form of a layer of few pixels and many channels, which gives pixels."""
-    tiled = fewer_products(cell_filter(_even(weight)))
+    tiled = fewer_products(cell_filter(_even(weight)), frames)
     return _SpreadTiled(weight, bias) if tiled else _Spread(weight, bias)
 
 
-def cell_layer(weight: Tensor, bias: Tensor, tile: int | None = None) -> Layer:
+def cell_layer(weight: Tensor, bias: Tensor, frames: int, tile: int | None = None) -> Layer:
     """The quicker form of a layer with an even kernel, which gives cells, in tiles if ``tile`` says so."""
-    if tile and fewer_products(to_cell_weight(weight)):
+    if tile and fewer_products(to_cell_weight(weight), frames):
         return _CellsTiled(weight, bias, tile)
     return _Cells(weight, bias)
 

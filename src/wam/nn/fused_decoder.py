@@ -57,7 +57,7 @@ def image_cells(image: UInt8[Tensor, "N 64 64 3"]) -> UInt8[Tensor, "N 32 32 12"
 class _DecodedError(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, cells: Tensor, precision: torch.dtype, *weights: Tensor) -> Tensor:
-        stack, shown = _Stack(tuple(weight.to(precision) for weight in weights)), x.to(precision)
+        stack, shown = _Stack(tuple(weight.to(precision) for weight in weights), len(x)), x.to(precision)
         total = x.new_zeros((), dtype=torch.float32)
         wanted = any(ctx.needs_input_grad)
         points = stack.points(shown)
@@ -83,14 +83,14 @@ class _DecodedError(torch.autograd.Function):
 class _Stack:
     """The four layers in their quick forms and the activations of one chunk."""
 
-    def __init__(self, weights: tuple[Tensor, ...]) -> None:
+    def __init__(self, weights: tuple[Tensor, ...], frames: int) -> None:
         point, point_bias, spread, spread_bias, double, double_bias, last, last_bias = weights
         self.shape = point.shape
         self.point = point.permute(0, 2, 3, 1).reshape(len(point), -1)
         self.point_bias = point_bias.repeat(point.shape[2] * point.shape[3])
-        self.spread = spread_layer(spread, spread_bias)
-        self.double = cell_layer(double, double_bias, DOUBLE_TILE)
-        self.last = cell_layer(last, last_bias)
+        self.spread = spread_layer(spread, spread_bias, frames)
+        self.double = cell_layer(double, double_bias, frames, DOUBLE_TILE)
+        self.last = cell_layer(last, last_bias, frames)
         self.kept: tuple[Tensor, ...] = ()
 
     def points(self, x: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ class _EncodeBytes(torch.autograd.Function):
             bias.new_empty(len(image), side, side, len(bias))
             for side, bias in zip(SIDES, biases, strict=True)
         ]
-        layers = [_layer(kernel, side) for kernel, side in zip(kernels, SIDES, strict=True)]
+        layers = [_layer(kernel, side, len(image)) for kernel, side in zip(kernels, SIDES, strict=True)]
         for start in range(0, len(image), CHUNK):
             rows = slice(start, start + CHUNK)
             x = _pixels(image[rows], biases[0].dtype)
@@ -82,9 +82,9 @@ class _EncodeBytes(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         image, *tensors = ctx.saved_tensors
-        layers = [_layer(kernel, side) for kernel, side in zip(tensors[:4], SIDES, strict=True)]
-        d_biases = [kernel.new_zeros(len(kernel), dtype=torch.float32) for kernel in tensors[:4]]
-        outputs = tensors[4:]
+        kernels, outputs = tensors[:4], tensors[4:]
+        layers = [_layer(kernel, side, len(image)) for kernel, side in zip(kernels, SIDES, strict=True)]
+        d_biases = [kernel.new_zeros(len(kernel), dtype=torch.float32) for kernel in kernels]
         last = outputs[-1]
         grad = channels_last(grad.view(channels_first(last).shape))
         for start in range(0, len(image), CHUNK):
@@ -104,9 +104,9 @@ def _pixels(image: Tensor, dtype: torch.dtype) -> Tensor:
     return image[:, :SEEN, :SEEN].to(dtype).div_(127.5).sub_(1.0)
 
 
-def _layer(kernel: Tensor, side: int) -> "_Direct | _OverCells":
+def _layer(kernel: Tensor, side: int, frames: int) -> "_Direct | _OverCells":
     """The quicker form of a layer whose output has ``side`` pixels along a side."""
-    if side in TILES and fewer_products(cell_filter(kernel)):
+    if side in TILES and fewer_products(cell_filter(kernel), frames):
         return _OverCells(kernel, TILES[side])
     return _Direct(kernel, side)
 

@@ -30,12 +30,15 @@ ROWS: Final = 256
 WORTHWHILE: Final = 8192
 """Inputs times outputs from which on a product weighs more than the way to the points and back."""
 
-Matrix = list[list[Fraction]]
+
+FEWEST: Final = 32
+"""Frames for which bringing the weight to the points, and its gradient back, is worth it."""
 
 
-def fewer_products(weight: Float[Tensor, "o c r r"]) -> bool:
-    """Whether a convolution with stride 1 and this weight is quicker by way of points."""
-    return weight.dtype == torch.float32 and len(weight) * weight.shape[1] >= WORTHWHILE
+def fewer_products(weight: Float[Tensor, "o c r r"], frames: int) -> bool:
+    """Whether a convolution of so many frames with stride 1 and this weight is quicker by way of points."""
+    wide = len(weight) * weight.shape[1] >= WORTHWHILE
+    return weight.dtype == torch.float32 and wide and frames >= FEWEST
 
 
 class TiledConvolution:
@@ -57,7 +60,7 @@ class TiledConvolution:
         self.to_points, self.filter_to_points, self.from_points = transforms(tile, taps)
         flat = weight.permute(2, 3, 1, 0).reshape(taps**2, -1)
         self.filters = (self.filter_to_points @ flat).view(-1, inputs, outputs)
-        self.d_filters = torch.zeros_like(self.filters)
+        self._d_filters: Tensor | None = None
         self._rooms: dict[str, Tensor] = {}
 
     def convolve(self, x: Float[Tensor, "n h h c"], bias: Float[Tensor, " o"]) -> Float[Tensor, "n H H o"]:
@@ -78,7 +81,7 @@ class TiledConvolution:
         d_x = x.new_zeros(len(x), reach, reach, x.shape[3])
         for rows in _few_frames(len(x), tiles):
             d_products, seen = self._products(split[:, :, rows]), self._at_points(x[rows], tiles)
-            torch.baddbmm(self.d_filters, seen.transpose(1, 2), d_products, out=self.d_filters)
+            self._add_to_gradient(seen, d_products)
             self._add_tiles(d_x[rows], d_products, tiles)
         inside = slice(self.padding, reach - self.padding)
         return d_x[:, inside, inside].contiguous()
@@ -100,15 +103,22 @@ class TiledConvolution:
         d_split = self._by_tiles(d_y)
         for rows in _few_frames(len(y), tiles):
             products, seen = self._products(split[:, :, rows]), self._at_points(grad[rows], tiles)
-            torch.baddbmm(self.d_filters, seen.transpose(1, 2), products, out=self.d_filters)
+            self._add_to_gradient(seen, products)
             self._outputs(seen, d_split[:, :, rows])
         return d_y
 
     def weight_gradient(self) -> Float[Tensor, "o c r r"]:
         """Of the weight, over all calls of :meth:`backward`."""
-        _, inputs, outputs = self.d_filters.shape
-        flat = self.filter_to_points.t() @ self.d_filters.flatten(start_dim=1)
+        _, inputs, outputs = self.filters.shape
+        d_filters = torch.zeros_like(self.filters) if self._d_filters is None else self._d_filters
+        flat = self.filter_to_points.t() @ d_filters.flatten(start_dim=1)
         return flat.view(self.taps, self.taps, inputs, outputs).permute(3, 2, 0, 1)
+
+    def _add_to_gradient(self, seen: Tensor, d_products: Tensor) -> None:
+        """Add the gradient of the filters at the points."""
+        if self._d_filters is None:
+            self._d_filters = torch.zeros_like(self.filters)
+        torch.baddbmm(self._d_filters, seen.transpose(1, 2), d_products, out=self._d_filters)
 
     def _by_tiles(self, y: Tensor) -> Float[Tensor, "tile tile n tiles tiles o"]:
         """A view of outputs with their place in the tile first."""
@@ -201,7 +211,7 @@ def _at(coefficients: list[Fraction], point: Fraction) -> Fraction:
     return sum((c * point**k for k, c in enumerate(coefficients)), Fraction(0))
 
 
-def _plane(matrix: Matrix) -> Tensor:
+def _plane(matrix: list[list[Fraction]]) -> Tensor:
     """The transform along rows and columns at once."""
     one = torch.tensor([[float(x) for x in row] for row in matrix], dtype=torch.float64)
     return torch.kron(one, one).to(torch.float32)
