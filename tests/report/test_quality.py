@@ -1,6 +1,6 @@
 import pandas as pd
 
-from wam.report.quality import generation_quality
+from wam.report.quality import QUALITY_NOTE, generation_quality, quality_note
 
 
 def test_measured_and_missing_metrics_stand_beside_the_papers() -> None:
@@ -27,3 +27,12 @@ def test_measured_and_missing_metrics_stand_beside_the_papers() -> None:
     assert table.loc["LPIPS, lower", "DiWA"] == "0.200 ± 0.010"
     assert table.loc["FVD, lower", "DiWA"] == "33.33"
     assert table.loc["FVD, lower", "WAM"].startswith("not available: name its weight file in open_loop")
+
+
+def test_a_world_model_that_was_brought_back_rounded_is_named() -> None:
+    here = [("wam", "psnr_mean", 20.0), ("diwa", "psnr_mean", 19.0)]
+    columns = ["condition", "name", "value"]
+    assert quality_note(pd.DataFrame(here, columns=columns)) == QUALITY_NOTE
+    note = quality_note(pd.DataFrame([*here, ("diwa", "brought_back", 1.0)], columns=columns))
+    assert "rounded to bfloat16: DiWA;" in note
+    assert "WAM;" not in note

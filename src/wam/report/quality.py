@@ -13,6 +13,25 @@ QUALITY_NOTE: Final = (
     f"sequences, both cameras. The paper's columns come from {ANOTHER_DATA_SET}; its camera is not said."
 )
 
+BROUGHT_BACK: Final = "brought_back"
+"""Metric that is 1 where another machine trained the world model."""
+
+
+def quality_note(metrics: pd.DataFrame) -> str:
+    """What the table shows, and which world models are not those that a training ended with.
+
+    Args:
+        metrics: As :func:`generation_quality`'s.
+    """
+    rows = metrics[(metrics["name"] == BROUGHT_BACK) & (metrics["value"] == 1.0)]
+    names = [world_model_title(str(condition)) for condition in rows["condition"].unique()]
+    if not names:
+        return QUALITY_NOTE
+    return (
+        f"{QUALITY_NOTE} Trained on another machine and brought back with their large matrices rounded to "
+        f"bfloat16: {', '.join(names)}; everything on this page was made with those."
+    )
+
 
 def generation_quality(metrics: pd.DataFrame) -> pd.DataFrame:
     """One row a metric, one column a world model, then the paper's two.

@@ -25,7 +25,7 @@ from wam.report.page import (
     picture,
     render,
 )
-from wam.report.quality import QUALITY_NOTE, generation_quality
+from wam.report.quality import generation_quality, quality_note
 from wam.report.tables import MISSING, differences_html, percent, plain_html, published_html, success_html
 from wam.tasks.selection import CheckpointsOn
 from wam.tasks.table import TASK_NAMES
@@ -227,7 +227,7 @@ def _world_models(results: Results) -> Section:
         parts += [
             heading("Generation quality"),
             plain_html(generation_quality(results.quality)),
-            note(QUALITY_NOTE),
+            note(quality_note(results.quality)),
         ]
     for name, files in results.strips.items():
         parts.append(heading(f"{world_model_title(name)}: prediction from one frame"))

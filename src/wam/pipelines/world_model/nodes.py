@@ -12,6 +12,7 @@ from wam.evaluation.open_loop import OpenLoopQuality, open_loop_quality
 from wam.evaluation.video import clip_bytes, strip_bytes
 from wam.pipelines.history import Metrics, curves
 from wam.pipelines.pages import ComputeConfig, OpenLoopConfig, WorldModelRow
+from wam.report.quality import BROUGHT_BACK
 from wam.training.checkpoint import Checkpoint
 from wam.training.device import resolve_device, resolve_precision
 from wam.world_model.config import WorldModelConfig
@@ -84,7 +85,9 @@ def measure_open_loop(
         shown=config.shown,
         perceptual=config.perceptual,
     )
-    summary = {"stage": "open_loop", "task": "all", **quality.summary}
+    summary: Metrics = {"stage": "open_loop", "task": "all", **quality.summary}
+    if "remote" in world_model.extra:
+        summary[BROUGHT_BACK] = 1.0
     return quality.by_step, summary, pictures(quality)
 
 
