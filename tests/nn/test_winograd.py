@@ -84,8 +84,19 @@ def test_a_convolution_with_stride_2_is_one_with_stride_1_over_cells():
 
 
 def test_narrow_layers_few_frames_and_bf16_take_plain_sums():
-    wide, narrow = torch.zeros(96, 192, 2, 2), torch.zeros(24, 48, 2, 2)
-    assert fewer_products(wide, 32)
-    assert not fewer_products(wide, 31)
-    assert not fewer_products(narrow, 400)
-    assert not fewer_products(wide.bfloat16(), 400)
+    assert fewer_products(192, 96, 64, torch.float32)
+    assert not fewer_products(192, 96, 63, torch.float32)
+    assert not fewer_products(48, 24, 400, torch.float32)
+    assert not fewer_products(192, 96, 400, torch.bfloat16)
+
+
+def test_tensors_that_tiles_do_not_fit_are_refused():
+    tiled, padded = (TiledConvolution(torch.ones(3, 4, 3, 3), 2, padding) for padding in (0, 1))
+    bias = torch.zeros(3)
+    for x in (rand(1, 7, 7, 4), rand(1, 6, 8, 4), rand(1, 4, 6, 6).permute(0, 2, 3, 1)):
+        with pytest.raises(ValueError, match="tiles of 2x2 do not make up"):
+            tiled.convolve(x.float(), bias)
+    with pytest.raises(ValueError, match="padding 1"):
+        padded.transposed(rand(1, 4, 4, 3).float())
+    with pytest.raises(ValueError, match="one tap"):
+        TiledConvolution(torch.ones(3, 4, 1, 1), 2)

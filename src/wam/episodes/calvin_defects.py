@@ -4,7 +4,6 @@ Counts and ranges are those of the public data sets. A defect that changes nothi
 so that nobody has to find it a second time.
 """
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,7 +20,7 @@ from wam.episodes.calvin_format import (
     CalvinSplit,
 )
 from wam.episodes.calvin_frame import READ_ERRORS
-from wam.episodes.pickled import load_pickled
+from wam.episodes.pickled import PICKLE_ERRORS, load_pickled
 
 KNOWN_FRAMES: Final = {
     ("training", 512_077): "task_D_D",
@@ -104,7 +103,7 @@ def load_scenes(folder: Path) -> dict[str, tuple[int, int]]:
     try:
         found = load_pickled(file)
         return {str(name): (int(first), int(last)) for name, (first, last) in found.items()}
-    except (*READ_ERRORS, pickle.UnpicklingError, AttributeError) as error:
+    except PICKLE_ERRORS as error:
         raise CalvinFormatError(
             f"cannot read {file} ({type(error).__name__}: {error}); expected a dict of scene name to first "
             "and last frame id: copy it again, or remove it, for nothing depends on it"

@@ -12,7 +12,6 @@ Everything that can be checked without opening the frames is checked when a :cla
 """
 
 import os
-import pickle
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wam.episodes.calvin_frame import READ_ERRORS, CalvinFormatError, Frame, frame_file_name, read_frame
-from wam.episodes.pickled import load_pickled
+from wam.episodes.pickled import PICKLE_ERRORS, load_pickled
 
 __all__ = [
     "CALVIN_TASKS",
@@ -278,7 +277,7 @@ def _load_annotations(file: Path) -> list[Annotation]:
         data = load_pickled(file)
         tasks, sentences = data["language"]["task"], data["language"]["ann"]
         ranges = [(int(start), int(end)) for start, end in data["info"]["indx"]]
-    except (*READ_ERRORS, pickle.UnpicklingError, AttributeError, IndexError) as error:
+    except PICKLE_ERRORS as error:
         raise CalvinFormatError(
             f"cannot read {file} ({type(error).__name__}: {error}); expected CALVIN's dict with "
             "language.task, language.ann and info.indx: copy it again"

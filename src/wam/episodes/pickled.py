@@ -1,30 +1,86 @@
 """CALVIN's pickled dicts, read without letting the file call anything.
 
-A pickle may name any function to be called with what it says, so a data set from anywhere could run code.
-What CALVIN pickles are dicts of lists, text, numbers and arrays; only what rebuilds these is let through.
+A pickle may name any function to be called with what it says, and NumPy's own may be told to take bytes for
+pointers, so a data set from anywhere could run code. What CALVIN pickles are dicts of lists, text, numbers
+and arrays: only these are rebuilt, and arrays by stand-ins that check what they are told.
 """
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.lib import format as npy
 
-_ARRAYS: Final = ("numpy.core", "numpy._core")
-"""The module had its underscore from NumPy 2 on; files name it as it was when they were written."""
-HARMLESS: Final = frozenset(
-    [("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode"), ("__builtin__", "bytes")]
-    + [(f"{package}.multiarray", name) for package in _ARRAYS for name in ("_reconstruct", "scalar")]
-    + [(f"{package}.numeric", "_frombuffer") for package in _ARRAYS]
-)
-"""Module and name of what rebuilds arrays, their numbers, and bytes."""
+from wam.episodes.calvin_frame import READ_ERRORS
+
+PICKLE_ERRORS: Final = (*READ_ERRORS, pickle.UnpicklingError, AttributeError, IndexError)
+"""What a file raises that is damaged, hostile, or holds something else than it should."""
+PLAIN: Final = re.compile(r"[biufc]\d{1,2}|[SU]\d*|O8?")
+"""Types of numbers, text and objects, as NumPy writes them."""
+
+
+class _Type:
+    """Stands in for ``numpy.dtype``: a plain one, of which a file may say nothing but the byte order."""
+
+    def __init__(self, text: str, *_: object) -> None:
+        if not isinstance(text, str) or not PLAIN.fullmatch(text):
+            raise pickle.UnpicklingError(
+                f"it has an array of type {text!r}, which is none of numbers or text"
+            )
+        self.plain = np.dtype(text)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        order, *compound = state[1:5]
+        if order not in {"<", ">", "|", "="} or any(part is not None for part in compound):
+            raise pickle.UnpicklingError(
+                f"it has an array of type {state!r}, which is none of numbers or text"
+            )
+        self.plain = self.plain.newbyteorder(order)
+
+
+class _Array(np.ndarray[Any, Any]):
+    """An array that takes its content as a pickle gives it, but with a checked type."""
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        version, shape, kind, fortran, content = state
+        super().__setstate__((version, shape, _checked(kind), fortran, content))
+
+
+def _checked(kind: object) -> np.dtype[Any]:
+    if not isinstance(kind, _Type):
+        raise pickle.UnpicklingError(f"it has an array of type {kind!r}, which is none of numbers or text")
+    return kind.plain
+
+
+def _empty_array(*_: object) -> _Array:
+    return _Array((0,), dtype="b")
+
+
+def _scalar(kind: object, content: bytes) -> Any:
+    dtype = _checked(kind)
+    if dtype.hasobject:
+        raise pickle.UnpicklingError("it has a number that is an object")
+    return np.frombuffer(content, dtype, count=1)[0]
+
+
+_MULTIARRAY: Final = ("numpy.core.multiarray", "numpy._core.multiarray")
+"""It had no underscore before NumPy 2; files name it as it was when they were written."""
+STAND_INS: Final[dict[tuple[str, str], Any]] = {
+    ("numpy", "ndarray"): "numpy.ndarray",  # an argument that the stand-in below does not look at
+    ("numpy", "dtype"): _Type,
+    ("_codecs", "encode"): lambda text, _: text.encode("latin1"),  # how bytes are written before protocol 3
+    ("__builtin__", "bytes"): lambda: b"",
+    **{(module, "_reconstruct"): _empty_array for module in _MULTIARRAY},
+    **{(module, "scalar"): _scalar for module in _MULTIARRAY},
+}
 
 
 class _Plain(pickle.Unpickler):
     def find_class(self, module: str, name: str, /) -> Any:
-        if (module, name) in HARMLESS:
-            return super().find_class(module, name)
+        if (module, name) in STAND_INS:
+            return STAND_INS[module, name]
         raise pickle.UnpicklingError(f"it wants to call {module}.{name}, which no data file needs")
 
 
@@ -32,9 +88,7 @@ def load_pickled(file: Path) -> Any:
     """The object in an ``.npy`` file that holds one, or its plain array.
 
     Raises:
-        pickle.UnpicklingError: If it is cut off, or asks for more than numbers, text and containers of them.
-        OSError: If it cannot be read.
-        ValueError: If it is no ``.npy`` file.
+        PICKLE_ERRORS: If it cannot be read, is damaged or asks for more than numbers, text and containers.
     """
     with file.open("rb") as stream:
         if not _dtype(stream).hasobject:

@@ -29,6 +29,8 @@ from wam.nn.winograd import TiledConvolution, fewer_products
 
 SPREAD_TILE: Final = 5
 """The second layer's 5x5 pixels are one tile."""
+DOUBLE_TILE: Final = 5
+"""The third layer's 15x15 cells are nine tiles."""
 
 
 class Layer(Protocol):
@@ -46,13 +48,15 @@ class Layer(Protocol):
 
 def spread_layer(weight: Tensor, bias: Tensor, frames: int) -> Layer:
     """The quicker form of a layer of few pixels and many channels, which gives pixels."""
-    tiled = fewer_products(cell_filter(_even(weight)), frames)
+    inputs, outputs = weight.shape[:2]
+    tiled = fewer_products(inputs, 4 * outputs, frames, weight.dtype)
     return _SpreadTiled(weight, bias) if tiled else _Spread(weight, bias)
 
 
 def cell_layer(weight: Tensor, bias: Tensor, frames: int, tile: int | None = None) -> Layer:
     """The quicker form of a layer with an even kernel, which gives cells, in tiles if ``tile`` says so."""
-    if tile and fewer_products(to_cell_weight(weight), frames):
+    inputs, outputs = weight.shape[:2]
+    if tile and fewer_products(inputs, 4 * outputs, frames, weight.dtype):
         return _CellsTiled(weight, bias, tile)
     return _Cells(weight, bias)
 

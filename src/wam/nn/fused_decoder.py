@@ -14,14 +14,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from wam.nn.decoder_layers import cell_layer, spread_layer
+from wam.nn.decoder_layers import DOUBLE_TILE, cell_layer, spread_layer
 from wam.nn.elu import elu_, elu_backward
 from wam.nn.strided import column_sums, from_cells, to_cells
 
 CHUNK = 64
 """Frames taken at once; small enough for the cache, large enough for the matrix products."""
-DOUBLE_TILE = 5
-"""The third layer's 15x15 cells are nine tiles."""
 CELLS = 32
 """2x2 cells along an image's side."""
 
@@ -42,7 +40,8 @@ def decoded_error(
     """
     cells = image_cells(image)
     with torch.autocast("cpu", enabled=False):  # as a decorator threads would share what it restores
-        error: Tensor = _DecodedError.apply(x, cells, precision, *weights)  # type: ignore[no-untyped-call]
+        wanted = torch.is_grad_enabled() and any(part.requires_grad for part in (x, *weights))
+        error: Tensor = _DecodedError.apply(x, cells, precision, wanted, *weights)  # type: ignore[no-untyped-call]
     return error
 
 
@@ -56,10 +55,11 @@ def image_cells(image: UInt8[Tensor, "N 64 64 3"]) -> UInt8[Tensor, "N 32 32 12"
 
 class _DecodedError(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, cells: Tensor, precision: torch.dtype, *weights: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, cells: Tensor, precision: torch.dtype, wanted: bool, *weights: Tensor
+    ) -> Tensor:
         stack, shown = _Stack(tuple(weight.to(precision) for weight in weights), len(x)), x.to(precision)
         total = x.new_zeros((), dtype=torch.float32)
-        wanted = any(ctx.needs_input_grad)
         points = stack.points(shown)
         for start in range(0, len(x), CHUNK):
             rows = slice(start, start + CHUNK)
@@ -77,7 +77,7 @@ class _DecodedError(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         d_x, *d_weights = (saved * grad.to(saved.dtype) for saved in ctx.saved_tensors)
-        return d_x, None, None, *d_weights
+        return d_x, None, None, None, *d_weights
 
 
 class _Stack:

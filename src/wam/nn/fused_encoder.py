@@ -7,6 +7,7 @@ a layer's input are convolutions to 2x2 cells; those of wide kernels are single 
 are convolutions over 2x2 cells with fewer products (``wam.nn.winograd``).
 """
 
+from functools import cached_property
 from typing import Any, Final
 
 import torch
@@ -40,8 +41,8 @@ SEEN: Final = 62
 SIDES: Final = (30, 14, 6, 2)
 """Of each layer's output."""
 KERNEL: Final = 4
-TILES: Final = {14: 2, 6: 3, 2: 2}
-"""Outputs along a side of a tile, by those along a side of the layer: tiles fit, and are quick."""
+TILES: Final = {14: 2, 6: 3}
+"""Outputs along a side of a tile, by those along a side of the layer, where tiles are quicker."""
 WIDE: Final = 384
 """From this many inputs on, the gradient of a kernel is quicker as a product over patches."""
 
@@ -82,21 +83,26 @@ class _EncodeBytes(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         image, *tensors = ctx.saved_tensors
-        kernels, outputs = tensors[:4], tensors[4:]
-        layers = [_layer(kernel, side, len(image)) for kernel, side in zip(kernels, SIDES, strict=True)]
-        d_biases = [kernel.new_zeros(len(kernel), dtype=torch.float32) for kernel in kernels]
-        last = outputs[-1]
-        grad = channels_last(grad.view(channels_first(last).shape))
-        for start in range(0, len(image), CHUNK):
-            rows = slice(start, start + CHUNK)
-            inputs = [_pixels(image[rows], grad.dtype), *(output[rows] for output in outputs[:-1])]
-            d_y = grad[rows]
-            for index in reversed(range(len(layers))):
-                d_y = elu_backward(d_y, outputs[index][rows])
-                d_biases[index] += column_sums(d_y)
-                d_y = layers[index].backward(d_y, inputs[index])
-        d_kernels = [layer.kernel_gradient() for layer in layers]
-        return None, None, *(d for pair in zip(d_kernels, d_biases, strict=True) for d in pair)
+        with torch.autocast("cpu", enabled=False):
+            return None, None, *_gradients(grad, image, tensors[:4], tensors[4:])
+
+
+def _gradients(grad: Tensor, image: Tensor, kernels: list[Tensor], outputs: list[Tensor]) -> list[Tensor]:
+    """Of each layer's kernel and bias, in turn, from that of the features."""
+    layers = [_layer(kernel, side, len(image)) for kernel, side in zip(kernels, SIDES, strict=True)]
+    d_biases = [kernel.new_zeros(len(kernel), dtype=torch.float32) for kernel in kernels]
+    grad = channels_last(grad.view(channels_first(outputs[-1]).shape))
+    for start in range(0, len(image), CHUNK):
+        rows = slice(start, start + CHUNK)
+        inputs = [_pixels(image[rows], grad.dtype), *(output[rows] for output in outputs[:-1])]
+        d_x: Tensor | None = grad[rows]
+        for layer, d_bias, x, output in reversed(list(zip(layers, d_biases, inputs, outputs, strict=True))):
+            assert d_x is not None
+            d_y = elu_backward(d_x, output[rows])
+            d_bias.add_(column_sums(d_y))
+            d_x = layer.backward(d_y, x)
+    d_kernels = [layer.kernel_gradient() for layer in layers]
+    return [d for pair in zip(d_kernels, d_biases, strict=True) for d in pair]
 
 
 def _pixels(image: Tensor, dtype: torch.dtype) -> Tensor:
@@ -106,7 +112,8 @@ def _pixels(image: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _layer(kernel: Tensor, side: int, frames: int) -> "_Direct | _OverCells":
     """The quicker form of a layer whose output has ``side`` pixels along a side."""
-    if side in TILES and fewer_products(cell_filter(kernel), frames):
+    outputs, inputs = kernel.shape[:2]
+    if side in TILES and fewer_products(4 * inputs, outputs, frames, kernel.dtype):
         return _OverCells(kernel, TILES[side])
     return _Direct(kernel, side)
 
@@ -132,16 +139,25 @@ class _Direct:
 
     def __init__(self, kernel: Tensor, side: int) -> None:
         self.kernel = kernel.contiguous(memory_format=torch.channels_last)
-        self.flat = kernel.permute(0, 2, 3, 1).reshape(len(kernel), -1)
-        self.cells = to_cell_weight(kernel) if side in SIDES[1:-1] else None
-        self.first = side == SIDES[0]
-        self.d_flat = torch.zeros_like(self.flat, dtype=torch.float32)
+        self.side = side
+
+    @cached_property
+    def flat(self) -> Tensor:
+        return self.kernel.permute(0, 2, 3, 1).reshape(len(self.kernel), -1)
+
+    @cached_property
+    def cells(self) -> Tensor:
+        return to_cell_weight(self.kernel)
+
+    @cached_property
+    def d_flat(self) -> Tensor:
+        return torch.zeros_like(self.flat, dtype=torch.float32)
 
     def convolve(self, x: Tensor, bias: Tensor) -> Tensor:
         return channels_last(functional.conv2d(channels_first(x), self.kernel, bias, stride=2))
 
-    def backward(self, d_y: Tensor, x: Tensor) -> Tensor:
-        """Gradient of the input, adding up the kernel's; of the first layer, which needs none, what came."""
+    def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
+        """Gradient of the input, nothing of the first layer's; adds up that of the kernel."""
         if self.flat.shape[1] >= WIDE:
             add_product(self.d_flat, d_y.view(-1, d_y.shape[-1]).t(), patches(x, KERNEL))
         else:
@@ -150,10 +166,10 @@ class _Direct:
                 *([2, 2], [0, 0], [1, 1], False, [0, 0], 1, [False, True, False]),
             )
             self.d_flat += d_kernel.permute(0, 2, 3, 1).reshape(self.flat.shape)
-        return d_y if self.first else self._input_gradient(d_y)
+        return None if self.side == SIDES[0] else self._input_gradient(d_y)
 
     def _input_gradient(self, d_y: Tensor) -> Tensor:
-        if self.cells is not None:
+        if self.side != SIDES[-1]:
             return from_cells(convolve_padded(d_y, self.cells))
         count, height, width, channels = d_y.shape
         pieces = d_y.view(-1, channels) @ self.flat
