@@ -48,7 +48,7 @@ class TiledConvolution:
         padding: Zeros on each side of the input.
 
     Raises:
-        ValueError: If such tiles need more points than there are; in all methods, if they do not fit a tensor.
+        ValueError: If such tiles need more points than there are; in methods, if a tensor does not fit them.
     """
 
     def __init__(self, weight: Float[Tensor, "o c r r"], tile: int, padding: int = 0) -> None:
