@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wam.episodes.calvin_format import CalvinFormatError, CalvinSplit
-from wam.episodes.pickled import load_pickled
+from wam.episodes.pickled import PICKLE_ERRORS, load_pickled
 
 
 class Harm:
@@ -50,6 +50,7 @@ def test_dicts_of_numbers_text_and_arrays_are_read(
             assert got[name].dtype == want.dtype.newbyteorder("=")
 
 
+REFERENCES = b"cnumpy\ndtype\n(X\x02\x00\x00\x00O8I00\nI01\ntR(I3\nX\x01\x00\x00\x00|NNNI-1\nI-1\nI63\ntb"
 OBJECTS_SAID_TO_BE_NUMBERS = (
     b"cnumpy\ndtype\n(X\x02\x00\x00\x00O8I00\nI01\ntR(I3\nX\x01\x00\x00\x00|NNNI-1\nI-1\nI0\ntb"
 )
@@ -73,6 +74,34 @@ OBJECTS_SAID_TO_BE_NUMBERS = (
 def test_bytes_are_not_taken_for_pointers(content: bytes, tmp_path: Path) -> None:
     with pytest.raises((pickle.UnpicklingError, ValueError, TypeError)):
         load_pickled(write(tmp_path / "a.npy", content))
+
+
+@pytest.mark.parametrize("content", [b"\x95" + b"\xff" * 8, b"\x8e" + b"\xff" * 8, b"\x96" + b"\xff" * 8])
+def test_sizes_beyond_any_memory_are_among_the_errors_of_a_damaged_file(
+    content: bytes, tmp_path: Path
+) -> None:
+    with pytest.raises(PICKLE_ERRORS):
+        load_pickled(write(tmp_path / "a.npy", b"\x80\x05" + content + b"."))
+
+
+def test_a_part_of_a_number_beyond_the_file_is_refused_before_the_table_is_made(tmp_path: Path) -> None:
+    with pytest.raises(pickle.UnpicklingError, match="numbers one part 4294967295"):
+        load_pickled(write(tmp_path / "a.npy", b"\x80\x02Nr\xff\xff\xff\xff."))
+
+
+@pytest.mark.parametrize("shape", [b"(I500\nt", b"(I500000000000\nt", b"(I-1\nt", b"(Nt"])
+def test_arrays_longer_than_their_list_are_refused(shape: bytes, tmp_path: Path) -> None:
+    """NumPy's own reading ends the process."""
+    array = b"cnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntC\x01btR"
+    with pytest.raises(pickle.UnpicklingError, match="it has an array of shape"):
+        load_pickled(write(tmp_path / "a.npy", array + b"(I1\n" + shape + REFERENCES + b"I00\n(ltb."))
+
+
+def test_arrays_that_were_read_can_be_pickled_on(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.asarray({"emb": np.arange(6.0).reshape(2, 3)}, dtype=object))
+    copy = pickle.loads(pickle.dumps(load_pickled(tmp_path / "a.npy")))  # noqa: S301
+    assert type(copy["emb"]) is np.ndarray
+    np.testing.assert_equal(copy["emb"], np.arange(6.0).reshape(2, 3))
 
 
 def test_plain_arrays_are_read(tmp_path: Path) -> None:

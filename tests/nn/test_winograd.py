@@ -46,14 +46,16 @@ def test_outputs_and_gradients_equal_those_of_the_plain_convolution(
     assert relative_error(tiled.weight_gradient(), 2 * d_weight) < 1e-5
 
 
-@pytest.mark.parametrize(("tile", "tiles"), [(5, 1), (2, 3)])
-def test_the_transpose_and_its_gradients_equal_those_of_the_plain_transposed_convolution(tile, tiles):
+@pytest.mark.parametrize(("tile", "tiles", "padding"), [(5, 1, 0), (2, 3, 0), (2, 3, 1)])
+def test_the_transpose_and_its_gradients_equal_those_of_the_plain_transposed_convolution(
+    tile, tiles, padding
+):
     y, weight = rand(4, tile * tiles, tile * tiles, 3), rand(3, 5, 3, 3)
     inputs = [y.requires_grad_(True), weight.requires_grad_(True)]
-    want = functional.conv_transpose2d(y.permute(0, 3, 1, 2), weight).permute(0, 2, 3, 1)
+    want = functional.conv_transpose2d(y.permute(0, 3, 1, 2), weight, padding=padding).permute(0, 2, 3, 1)
     grad = rand(*want.shape)
     d_y, d_weight = torch.autograd.grad(want, inputs, grad)
-    tiled = TiledConvolution(weight.detach().float(), tile)
+    tiled = TiledConvolution(weight.detach().float(), tile, padding)
     assert relative_error(tiled.transposed(y.detach().float()), want.detach()) < 1e-5
     assert relative_error(tiled.transposed_backward(grad.float(), y.detach().float()), d_y) < 1e-5
     assert relative_error(tiled.weight_gradient(), d_weight) < 1e-5
@@ -91,12 +93,15 @@ def test_narrow_layers_few_frames_and_bf16_take_plain_sums():
 
 
 def test_tensors_that_tiles_do_not_fit_are_refused():
-    tiled, padded = (TiledConvolution(torch.ones(3, 4, 3, 3), 2, padding) for padding in (0, 1))
+    tiled = TiledConvolution(torch.ones(3, 4, 3, 3), 2, padding=1)
     bias = torch.zeros(3)
     for x in (rand(1, 7, 7, 4), rand(1, 6, 8, 4), rand(1, 4, 6, 6).permute(0, 2, 3, 1)):
         with pytest.raises(ValueError, match="tiles of 2x2 do not make up"):
             tiled.convolve(x.float(), bias)
-    with pytest.raises(ValueError, match="padding 1"):
-        padded.transposed(rand(1, 4, 4, 3).float())
+    x, y = rand(2, 4, 4, 4).float(), rand(2, 6, 6, 3).float()
+    with pytest.raises(ValueError, match=r"6x6 outputs of 6x6 inputs.*padding 1"):
+        tiled.backward(y, x)
+    with pytest.raises(ValueError, match=r"4x4 outputs of 4x4 inputs.*padding 1"):
+        tiled.transposed_backward(x, y)
     with pytest.raises(ValueError, match="one tap"):
         TiledConvolution(torch.ones(3, 4, 1, 1), 2)

@@ -5,19 +5,25 @@ pointers, so a data set from anywhere could run code. What CALVIN pickles are di
 and arrays: only these are rebuilt, and arrays by stand-ins that check what they are told.
 """
 
+import io
+import math
 import pickle
+import pickletools
 import re
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, SupportsIndex
 
 import numpy as np
 from numpy.lib import format as npy
 
 from wam.episodes.calvin_frame import READ_ERRORS
 
-PICKLE_ERRORS: Final = (*READ_ERRORS, pickle.UnpicklingError, AttributeError, IndexError)
+PICKLE_ERRORS: Final = (
+    *(*READ_ERRORS, pickle.UnpicklingError),
+    *(AttributeError, IndexError, OverflowError),
+)
 """What a file raises that is damaged, hostile, or holds something else than it should."""
-PLAIN: Final = re.compile(r"[biufc]\d{1,2}|[SU]\d*|O8?")
+PLAIN: Final = re.compile(r"[biufc]\d{1,2}|[SU][1-9]\d*|O8?")
 """Types of numbers, text and objects, as NumPy writes them."""
 
 
@@ -26,17 +32,13 @@ class _Type:
 
     def __init__(self, text: str, *_: object) -> None:
         if not isinstance(text, str) or not PLAIN.fullmatch(text):
-            raise pickle.UnpicklingError(
-                f"it has an array of type {text!r}, which is none of numbers or text"
-            )
+            raise _not_plain(text)
         self.plain = np.dtype(text)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         order, *compound = state[1:5]
         if order not in {"<", ">", "|", "="} or any(part is not None for part in compound):
-            raise pickle.UnpicklingError(
-                f"it has an array of type {state!r}, which is none of numbers or text"
-            )
+            raise _not_plain(state)
         self.plain = self.plain.newbyteorder(order)
 
 
@@ -44,13 +46,28 @@ class _Array(np.ndarray[Any, Any]):
     """An array that takes its content as a pickle gives it, but with a checked type."""
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        version, shape, kind, fortran, content = state
-        super().__setstate__((version, shape, _checked(kind), fortran, content))
+        _, shape, kind, fortran, content = state
+        dtype = _checked(kind)
+        if not all(isinstance(side, int) and side >= 0 for side in shape):
+            raise pickle.UnpicklingError(f"it has an array of shape {shape!r}")
+        held, size = (list, 1) if dtype.hasobject else (bytes, dtype.itemsize)
+        if not isinstance(content, held) or len(content) != math.prod(shape) * size:
+            # NumPy takes the memory first, and reads beyond a list that is too short
+            raise pickle.UnpicklingError(f"it has an array of shape {shape!r} with more or less content")
+        rebuilt: Any = (1, shape, dtype, bool(fortran), content)  # of any type: stubs want NumPy's own bool
+        super().__setstate__(rebuilt)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        return np.asarray(self).__reduce_ex__(protocol)  # pickled on as what it is
+
+
+def _not_plain(kind: object) -> pickle.UnpicklingError:
+    return pickle.UnpicklingError(f"it has an array of type {kind!r}, which is none of numbers or text")
 
 
 def _checked(kind: object) -> np.dtype[Any]:
     if not isinstance(kind, _Type):
-        raise pickle.UnpicklingError(f"it has an array of type {kind!r}, which is none of numbers or text")
+        raise _not_plain(kind)
     return kind.plain
 
 
@@ -94,7 +111,14 @@ def load_pickled(file: Path) -> Any:
         if not _dtype(stream).hasobject:
             stream.seek(0)
             return np.load(stream, allow_pickle=False)
-        return _Plain(stream).load().item()
+        return _unpickled(stream.read()).item()
+
+
+def _unpickled(content: bytes) -> Any:
+    for code, argument, _ in pickletools.genops(content):
+        if "PUT" in code.name and (argument or 0) > len(content):  # the table would be made as long as that
+            raise pickle.UnpicklingError(f"it has {len(content)} bytes and numbers one part {argument}")
+    return _Plain(io.BytesIO(content)).load()
 
 
 def _dtype(stream: BinaryIO) -> np.dtype[Any]:

@@ -33,12 +33,20 @@ def mish_and_slope(x: Float[Tensor, "*shape"]) -> tuple[Float[Tensor, "*shape"],
 
     The derivative is ``(n + 4 x e^x (e^x + 1) / (n + 2)) / (n + 2)``.
     """
-    e = torch.clamp_max(x, LARGE).exp_()
-    n = torch.add(e, 2).mul_(e)
-    d = torch.add(n, 2)
-    slope = torch.addcmul(e, e, e, out=e).mul_(x).div_(d)
-    slope.mul_(4).add_(n).div_(d)
-    return n.div_(d).mul_(x), slope
+    y, slope, d = (torch.empty_like(x) for _ in range(3))
+    _write(x, y, slope, e=slope, d=d)
+    return y, slope
+
+
+def _write(x: Tensor, y: Tensor, slope: Tensor | None, e: Tensor, d: Tensor) -> None:
+    """Mish into ``y``, its derivative into ``slope``, which may be ``e``; ``e`` and ``d`` are scratch."""
+    torch.clamp_max(x, LARGE, out=e).exp_()
+    n = torch.add(e, 2, out=y).mul_(e)
+    torch.add(n, 2, out=d)
+    if slope is not None:
+        torch.addcmul(e, e, e, out=e).mul_(x).div_(d)
+        torch.add(n, e, alpha=4, out=slope).div_(d)
+    n.div_(d).mul_(x)
 
 
 class _CPUMish(torch.autograd.Function):
@@ -51,14 +59,7 @@ class _CPUMish(torch.autograd.Function):
         slope = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         slopes = [None] * len(_blocks(x)) if slope is None else _blocks(slope)
         for inputs, outputs, steep in zip(_blocks(x), _blocks(y), slopes, strict=True):
-            e, d = scratch[:, : len(inputs)]
-            torch.clamp_max(inputs, LARGE, out=e).exp_()
-            n = torch.add(e, 2, out=outputs).mul_(e)
-            torch.add(n, 2, out=d)
-            if steep is not None:
-                torch.addcmul(e, e, e, out=e).mul_(inputs).div_(d)
-                torch.add(n, e, alpha=4, out=steep).div_(d)
-            n.div_(d).mul_(inputs)
+            _write(inputs, outputs, steep, *scratch[:, : len(inputs)])
         ctx.save_for_backward(slope)
         return y
 

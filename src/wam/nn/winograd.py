@@ -9,7 +9,7 @@ outputs; what costs is a matrix product per point, (tiles, inputs) with (inputs,
 same way backwards.
 
 Nothing is approximated; sums are rounded otherwise: outcomes of tiles of 5x5 by 1e-6 for 1e-7, gradients of a
-whole decoder by 7e-6 for 3e-6. In bf16 it were two to six times as much as by plain sums, which have that
+whole decoder by 7e-6 for 3e-6. In bf16 it would be two to six times as much as by plain sums, which have that
 precision for themselves.
 Tensors have channels last, ``(n, h, w, c)``.
 """
@@ -65,47 +65,23 @@ class TiledConvolution:
 
     def convolve(self, x: Float[Tensor, "n h h c"], bias: Float[Tensor, " o"]) -> Float[Tensor, "n H H o"]:
         """Outputs and a bias."""
-        tiles = self._fitting(x, x.shape[1] + 2 * self.padding - self.taps + 1)
-        out = x.new_empty(len(x), tiles * self.tile, tiles * self.tile, len(bias))
-        split = self._by_tiles(out)
-        for rows in _few_frames(len(x), tiles):
-            self._outputs(self._at_points(x[rows], tiles), split[:, :, rows], bias)
-        return out
+        return self._filter(x, bias=bias)
 
     def backward(
         self, grad: Float[Tensor, "n H H o"], x: Float[Tensor, "n h h c"]
     ) -> Float[Tensor, "n h h c"]:
         """Gradient of the input from that of the output; adds up that of the weight."""
-        tiles, split = self._fitting(grad, grad.shape[1]), self._by_tiles(grad)
-        reach = grad.shape[1] + self.taps - 1
-        d_x = x.new_zeros(len(x), reach, reach, x.shape[3])
-        for rows in _few_frames(len(x), tiles):
-            d_products, seen = self._products(split[:, :, rows]), self._at_points(x[rows], tiles)
-            self._add_to_gradient(seen, d_products)
-            self._add_tiles(d_x[rows], d_products, tiles)
-        inside = slice(self.padding, reach - self.padding)
-        return d_x[:, inside, inside].contiguous()
+        return self._spread(grad, learn_from=x)
 
     def transposed(self, y: Float[Tensor, "n H H o"]) -> Float[Tensor, "n h h c"]:
-        """The transposed convolution, without padding: as ``backward`` takes an output's gradient."""
-        tiles, split = self._fitting(y, y.shape[1] if not self.padding else 0), self._by_tiles(y)
-        reach = y.shape[1] + self.taps - 1
-        x = y.new_zeros(len(y), reach, reach, self.filters.shape[1])
-        for rows in _few_frames(len(y), tiles):
-            self._add_tiles(x[rows], self._products(split[:, :, rows]), tiles)
-        return x
+        """The transposed convolution."""
+        return self._spread(y)
 
     def transposed_backward(
         self, grad: Float[Tensor, "n h h c"], y: Float[Tensor, "n H H o"]
     ) -> Float[Tensor, "n H H o"]:
         """Gradient of what ``transposed`` was given, from that of its outcome; adds up that of the weight."""
-        tiles, d_y = self._fitting(y, y.shape[1]), torch.empty_like(y)
-        split, d_split = self._by_tiles(y), self._by_tiles(d_y)
-        for rows in _few_frames(len(y), tiles):
-            products, seen = self._products(split[:, :, rows]), self._at_points(grad[rows], tiles)
-            self._add_to_gradient(seen, products)
-            self._outputs(seen, d_split[:, :, rows])
-        return d_y
+        return self._filter(grad, learn_from=y)
 
     def weight_gradient(self) -> Float[Tensor, "o c r r"]:
         """Of the weight, over all calls of :meth:`backward` and :meth:`transposed_backward`."""
@@ -114,20 +90,50 @@ class TiledConvolution:
         flat = self.filter_to_points.t() @ d_filters.flatten(start_dim=1)
         return flat.view(self.taps, self.taps, inputs, outputs).permute(3, 2, 0, 1)
 
+    def _filter(self, x: Tensor, bias: Tensor | None = None, learn_from: Tensor | None = None) -> Tensor:
+        """From the side of inputs to that of outputs; with such a tensor there, adds to the gradient."""
+        side = x.shape[1] + 2 * self.padding - self.taps + 1
+        tiles = self._tiles(side, x, learn_from)
+        out = x.new_empty(len(x), side, side, self.filters.shape[2])
+        for rows in _few_frames(len(x), tiles):
+            seen = self._at_points(x[rows], tiles)
+            if learn_from is not None:
+                self._add_to_gradient(seen, self._products(self._by_tiles(learn_from[rows])))
+            self._outputs(seen, self._by_tiles(out[rows]), bias)
+        return out
+
+    def _spread(self, y: Tensor, learn_from: Tensor | None = None) -> Tensor:
+        """From the side of outputs to that of inputs; with such a tensor there, adds to the gradient."""
+        tiles = self._tiles(y.shape[1], learn_from, y)
+        reach = y.shape[1] + self.taps - 1
+        out = y.new_zeros(len(y), reach, reach, self.filters.shape[1])
+        for rows in _few_frames(len(y), tiles):
+            products = self._products(self._by_tiles(y[rows]))
+            if learn_from is not None:
+                self._add_to_gradient(self._at_points(learn_from[rows], tiles), products)
+            self._add_tiles(out[rows], products, tiles)
+        inside = slice(self.padding, reach - self.padding)
+        return out[:, inside, inside].contiguous()
+
     def _add_to_gradient(self, seen: Tensor, d_products: Tensor) -> None:
         """Add the gradient of the filters at the points."""
         if self._d_filters is None:
             self._d_filters = torch.zeros_like(self.filters)
         torch.baddbmm(self._d_filters, seen.transpose(1, 2), d_products, out=self._d_filters)
 
-    def _fitting(self, x: Tensor, side: int) -> int:
-        """Tiles along a side of the output."""
-        if x.shape[1] != x.shape[2] or side < 1 or side % self.tile or x.stride(3) != 1:
-            raise ValueError(
-                f"tiles of {self.tile}x{self.tile} do not make up {side}x{side} outputs of a square tensor "
-                f"with channels last; it has shape {tuple(x.shape)}, strides {x.stride()}, padding "
-                f"{self.padding}"
-            )
+    def _tiles(self, side: int, x: Tensor | None, y: Tensor | None) -> int:
+        """Along a side of the output, if inputs and outputs fit ``side`` of them."""
+        sides = (side - 2 * self.padding + self.taps - 1, side)
+        for tensor, length in zip((x, y), sides, strict=True):
+            if tensor is None:
+                continue
+            fits = tensor.shape[1:3] == (length, length) and tensor.stride(3) == 1
+            if not fits or side < 1 or side % self.tile:
+                raise ValueError(
+                    f"tiles of {self.tile}x{self.tile} do not make up {side}x{side} outputs of "
+                    f"{sides[0]}x{sides[0]} inputs with channels last; a tensor has shape "
+                    f"{tuple(tensor.shape)}, strides {tensor.stride()}, padding {self.padding}"
+                )
         return side // self.tile
 
     def _by_tiles(self, y: Tensor) -> Float[Tensor, "tile tile n tiles tiles o"]:
