@@ -1,6 +1,6 @@
 """A play table without physics: every action moves the drawer by its first component."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -25,11 +25,17 @@ class FakePool:
         return self._frames(render)
 
     def step(
-        self, actions: NDArray[np.floating], *, active: NDArray[np.bool_], render: NDArray[np.bool_]
+        self,
+        actions: NDArray[np.floating],
+        *,
+        active: NDArray[np.bool_],
+        render: NDArray[np.bool_],
+        meanwhile: Callable[[], object],
     ) -> SimFrames:
         self.steps.append((np.array(actions), active.copy(), render.copy()))
         self.scene = self.scene.copy()
         self.scene[active, DRAWER] += 0.01 * actions[active, 0]
+        meanwhile()
         return self._frames(render)
 
     def _frames(self, render: NDArray[np.bool_]) -> SimFrames:

@@ -76,6 +76,19 @@ def test_one_decision_per_chunk_and_every_frame_observed(pool, closed_drawers):
     assert len(agent.observed) == 1 + 10
 
 
+def test_frames_are_observed_while_the_next_step_is_taken_but_before_a_decision(pool, closed_drawers):
+    """A decision after every fourth step; of ten."""
+    taken = []
+
+    class Watching(ScriptedAgent):
+        def observe(self, *seen):
+            super().observe(*seen)
+            taken.append(len(pool.steps))
+
+    rollout(pool, closed_drawers, "open_drawer", Watching([0.0, 0.0, 0.0]), max_steps=10)
+    assert taken == [2, 3, 4, 4, 6, 7, 8, 8, 10, 10]
+
+
 def test_the_agent_observes_the_executed_action(pool, closed_drawers):
     agent = ScriptedAgent([5.0, 0.0, -5.0])
     rollout(pool, closed_drawers, "open_drawer", agent, max_steps=3)
@@ -139,9 +152,9 @@ def test_a_simulator_with_a_judge_of_its_own_is_believed(pool, closed_drawers):
         def reset(self, starts, *, render):
             return self.judged(pool.reset(starts, render=render))
 
-        def step(self, actions, *, active, render):
+        def step(self, actions, *, active, render, meanwhile):
             self.taken += 1
-            return self.judged(pool.step(actions, active=active, render=render))
+            return self.judged(pool.step(actions, active=active, render=render, meanwhile=meanwhile))
 
         def judged(self, frames):
             solved = np.zeros((3, len(TASK_NAMES)), bool)

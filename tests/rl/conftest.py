@@ -3,7 +3,7 @@
 And tables without physics beside it, whose drawers actions push open.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 
 import numpy as np
@@ -67,8 +67,11 @@ class LineTables:
         self.scene[rows] = np.stack([start.scene_state for start in starts])
         return self._frames()
 
-    def step(self, actions: np.ndarray, *, active: np.ndarray, render: bool) -> SimFrames:
+    def step(
+        self, actions: np.ndarray, *, active: np.ndarray, render: bool, meanwhile: Callable[[], object]
+    ) -> SimFrames:
         assert render
+        meanwhile()
         self.sent.append(np.array(actions))
         self.moved.append(int(active.sum()))
         self.scene = self.scene.copy()

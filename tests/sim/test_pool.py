@@ -56,6 +56,28 @@ def test_any_number_of_workers_gives_the_same_frames(workers):
         assert_same(one, other)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_something_else_is_done_once_while_a_step_is_taken(workers):
+    done = []
+    with SimPool(CONFIG, workers=workers) as pool:
+        pool.reset(STARTS, render=False)
+        for actions in ACTIONS[:2]:
+            pool.step(actions, active=ALL, render=False, meanwhile=lambda: done.append("thing"))
+    assert done == ["thing", "thing"]
+
+
+@pytest.mark.slow
+def test_what_fails_while_a_step_is_taken_ends_the_workers():
+    """Their answers are under way: the next question would get them."""
+    pool = SimPool(CONFIG, workers=2)
+    pool.reset(STARTS, render=False)
+    with pytest.raises(ZeroDivisionError):
+        pool.step(ACTIONS[0], active=ALL, render=False, meanwhile=lambda: 1 / 0)
+    assert pool.closed
+    assert not [child for child in multiprocessing.active_children() if child.name.startswith("sim-")]
+
+
 def test_inactive_tables_stand_still_and_the_others_move():
     with SimPool(CONFIG, workers=0) as pool:
         first = pool.reset(STARTS, render=True)

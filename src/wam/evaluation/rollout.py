@@ -7,6 +7,7 @@ relative to the scene right after the reset.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from wam.evaluation.agent import Agent, Policy, WorldModelAgent
 from wam.parallel.progress import progress
 from wam.sight.frame_filter import PrevAction
 from wam.sim.frames import SimFrames
-from wam.sim.pool import SimPool
+from wam.sim.pool import SimPool, nothing
 from wam.sim.rules import judged, to_executable
 from wam.tasks.starts import Start
 from wam.tasks.table import task as task_called
@@ -116,21 +117,25 @@ def rollout(
     recorder = _Recorder(record, frames)
     active, success = np.ones(len(starts), np.bool_), np.zeros(len(starts), np.bool_)
     steps, lingered = np.zeros(len(starts), np.int64), np.zeros(len(starts), np.int64)
+    observe: Callable[[], object] = nothing
     with progress(max_steps, description, "step") as bar:
         for step in range(max_steps):
             if step % agent.act_steps == 0:
-                chunk = to_executable(agent.act())
+                observe()
+                observe, chunk = nothing, to_executable(agent.act())
             action = chunk[:, step % agent.act_steps]
-            frames = pool.step(action, active=active, render=render)
+            frames = pool.step(action, active=active, render=render, meanwhile=observe)
             steps += active & ~success
             recorder.add(frames, active)
             success |= active & judged(oracle, origin, frames)
             lingered += active & success
-            active &= lingered <= linger_steps
+            active = active & (lingered <= linger_steps)
             bar.update()
             if not active.any():
                 break
-            agent.observe(frames, action, active)
+            observe = partial(agent.observe, frames, action, active)  # while the next step is taken
+        else:
+            observe()
     return RolloutResult(success, steps, recorder.videos())
 
 

@@ -1,6 +1,7 @@
 """The simulator as a vectorised environment with the contract of the imagined one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from wam.policy.config import Sees
 from wam.rl.decision_env import DecisionEnv
 from wam.sight.conditions import condition_parts, measured_sight
 from wam.sight.frame_filter import FrameFilter, PrevAction
-from wam.sim.pool import SimPool
+from wam.sim.pool import SimPool, nothing
 from wam.sim.rules import judged, to_executable
 from wam.tasks.starts import Start
 from wam.tasks.table import task as task_called
@@ -87,13 +88,17 @@ class SimulatedEnv(DecisionEnv):
         sent = to_executable(own)
         told = sent if self._prev_action == "executed" else own
         active = np.ones(self.num_envs, np.bool_)
+        observe: Callable[[], object] = nothing
         for i in range(self.act_steps):
-            frames = self._pool.step(sent[:, i], active=active, render=True)
+            frames = self._pool.step(
+                sent[:, i], active=active, render=True, meanwhile=observe
+            )  # the last ones
             self.real_steps += int(active.sum())
-            self._filter.observe(frames, told[:, i], active, self._noise)
+            observe = partial(self._filter.observe, frames, told[:, i], active, self._noise)
             active = active & ~judged(self._task, self._origin, frames)
             if not active.any():
                 break
+        observe()
         return self._shown(), torch.from_numpy(~active).to(self._device)
 
     def _restart(self, ended: Tensor, rows: Tensor) -> Tensor:

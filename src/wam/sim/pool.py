@@ -3,7 +3,7 @@
 import contextlib
 import multiprocessing
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import TracebackType
@@ -25,6 +25,10 @@ __all__ = ["SimFrames", "SimPool", "SimWorkerError"]
 
 JOIN_SECONDS = 5.0
 """How long a worker may take to leave after it was asked to, before it is ended by force."""
+
+
+def nothing() -> None:
+    """What there is to do while workers move, where there is nothing."""
 
 
 def _serve(connection: Connection, config: SimConfig) -> None:
@@ -206,6 +210,7 @@ class SimPool:
         *,
         active: NDArray[np.bool_],
         render: bool | NDArray[np.bool_],
+        meanwhile: Callable[[], object] = nothing,
     ) -> SimFrames:
         """Take one control step (1/30 s) on the active tables.
 
@@ -214,6 +219,7 @@ class SimPool:
             active: (n,) bool; a table that is not active keeps its last frame.
             render: Whether to draw both cameras of the active tables; or (n,), of which: the others' images
                 are black, or none if nothing was drawn since the reset.
+            meanwhile: Called while the workers are at it; if it raises, they are ended.
 
         Returns:
             n frames; rows of inactive tables repeat their last known frame (images too).
@@ -234,18 +240,23 @@ class SimPool:
         moves: NDArray[np.float64] = np.asarray(actions, np.float64)
         running, drawn = np.flatnonzero(active), np.broadcast_to(np.asarray(render, np.bool_), n)
         if self._inline is not None:
+            meanwhile()
             parts, rows = [self._inline.step(running, moves[running], drawn[running])], [running]
         else:
             count = len(self._workers)
             rows = [running[running % count == k] for k in range(count)]
-            parts = self._ask([("step", part // count, moves[part], drawn[part]) for part in rows])
+            requests = [("step", part // count, moves[part], drawn[part]) for part in rows]
+            parts = self._ask(requests, meanwhile)
         self._frames = gather_frames(n, parts, rows, last)
         return copy_frames(self._frames)
 
-    def _ask(self, requests: Sequence[tuple[Any, ...]]) -> list[SimFrames]:
+    def _ask(
+        self, requests: Sequence[tuple[Any, ...]], meanwhile: Callable[[], object] = nothing
+    ) -> list[SimFrames]:
         try:
             for worker, request in zip(self._workers, requests, strict=True):
                 worker.send(*request)
+            meanwhile()
             return [worker.receive() for worker in self._workers]
         except BaseException:
             self.close()  # an answer may be under way: the pipes cannot be trusted any more
