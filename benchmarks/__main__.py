@@ -1,6 +1,6 @@
 """``python -m benchmarks`` lists the benchmarks; ``python -m benchmarks NAME [options]`` runs one.
 
-Each prints a table that says which bars are reached, or figures of its own; most tell their options with
+Each prints a table that says which bars are reached, or figures of its own; all tell their options with
 ``--help``.
 """
 

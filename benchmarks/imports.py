@@ -2,9 +2,10 @@
 
 Each line is the least of several new processes, in CPU seconds, so that a busy machine shows little:
 
-    python -m benchmarks imports [REPEATS]
+    python -m benchmarks imports
 """
 
+import argparse
 import os
 import resource
 import subprocess
@@ -30,8 +31,11 @@ def cpu_seconds(command: list[str], folder: Path) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def main(repeats: int) -> None:
+def main(arguments: list[str]) -> None:
     """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks imports", description=__doc__)
+    parser.add_argument("--turns", type=int, default=3, help="processes of each line")
+    turns = parser.parse_args(arguments).turns
     kedro = os.fspath(Path(sys.executable).with_name("kedro"))
     with tempfile.TemporaryDirectory() as nowhere:
         rows = {
@@ -44,7 +48,7 @@ def main(repeats: int) -> None:
         }
         seconds = {}
         for name, (command, folder) in rows.items():
-            seconds[name] = min(cpu_seconds(command, folder) for _ in range(repeats))
+            seconds[name] = min(cpu_seconds(command, folder) for _ in range(turns))
             print(f"{seconds[name]:7.2f} s  {name}", flush=True)
     for (name, against), bar in BARS.items():
         ratio = seconds[name] / seconds[against]
@@ -52,4 +56,4 @@ def main(repeats: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
+    main(sys.argv[1:])
