@@ -2,7 +2,7 @@
 
 # ruff: noqa: ARG002 - stand-ins have the signatures of what they stand for
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -51,7 +51,10 @@ class Tables:
         self.scene = np.stack([start.scene_state for start in starts])
         return self.frames()
 
-    def step(self, actions: np.ndarray, *, active: np.ndarray, render: bool) -> SimFrames:
+    def step(
+        self, actions: np.ndarray, *, active: np.ndarray, render: bool, meanwhile: Callable[[], object]
+    ) -> SimFrames:
+        meanwhile()
         self.scene = self.scene.copy()
         self.scene[active, DRAWER] += 0.01 * actions[active, 0]
         return self.frames()
