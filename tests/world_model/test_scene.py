@@ -9,9 +9,9 @@ from toy_world import CARRIED, tiny_config, tiny_world_model, toy_episodes
 
 from wam.contracts import config_from_dict
 from wam.seeding import torch_generator
-from wam.tasks.table import BUTTON, LED, LIGHTBULB, SCENE_UNITS, SWITCH
+from wam.tasks.table import BUTTON, LED, LIGHTBULB, SCENE_UNITS, SLIDER, SWITCH
 from wam.world_model import scene_training
-from wam.world_model.contact_places import ACROSS, ContactPlaces, contacts
+from wam.world_model.contact_places import FOLLOWED, PRESSED, ContactPlaces, Margins, contacts
 from wam.world_model.model import WorldModel
 from wam.world_model.scene import (
     JOINTS,
@@ -107,7 +107,7 @@ def test_places_of_contact_are_found_where_hands_move_things():
     places = ContactPlaces(JOINTS, MOMENTS + SCENE_DIM)
     known = torch.cat((frames.colors, frames.scene * 2 - 1), dim=-1)
     hands = [frames.arm[moved[0] + later, POSITION] for later in (0, 1)]
-    error = places.fit_(0, known[moved[0]], *hands, travel=0.14)
+    error = places.fit_(0, known[moved[0]], *hands, FOLLOWED)
     assert float(error[0]) < 0.02
     assert torch.equal(places.weight[1:], torch.zeros_like(places.weight[1:])), "the others were not asked"
     near = places.nearness(frames.arm[:1, POSITION], places(known[:1]))
@@ -115,7 +115,7 @@ def test_places_of_contact_are_found_where_hands_move_things():
     assert float(near.abs().max()) <= 1
 
 
-def places_of(hidden: float, travel: float) -> ContactPlaces:
+def places_of(hidden: float, margins: Margins = FOLLOWED) -> ContactPlaces:
     """Places of strokes along y, 1 m to a unit; in a share of them nothing says where the thing is."""
     frames = strokes(200, seed=1)
     colors, rows = frames.colors.clone(), torch.arange(1600)[torch.arange(1600) % 8 < 7]
@@ -123,25 +123,37 @@ def places_of(hidden: float, travel: float) -> ContactPlaces:
     colors[unseen.repeat_interleave(8), 0] = 0.0
     places = ContactPlaces(JOINTS, MOMENTS + SCENE_DIM)
     known = torch.cat((colors, frames.scene * 2 - 1), dim=-1)[rows]
-    places.fit_(0, known, frames.arm[rows, POSITION], frames.arm[rows + 1, POSITION], travel)
+    places.fit_(0, known, frames.arm[rows, POSITION], frames.arm[rows + 1, POSITION], margins)
     return places
 
 
 def test_things_that_the_first_frame_does_not_show_leave_hands_no_longer():
     """In one frame of twenty the thing is hidden, and up to 40 cm from where it is told to be."""
-    seen, hidden = places_of(0.0, 0.14), places_of(0.05, 0.14)
-    assert float(seen.farthest[0, 0]) < ACROSS + 0.02
+    seen, hidden = places_of(0.0), places_of(0.05)
+    assert float(seen.farthest[0, 0]) < FOLLOWED.across + 0.02
     widths = [float((places.farthest - places.nearest)[0, 0]) for places in (seen, hidden)]
     assert widths[1] < widths[0] + 0.2  # all that is recorded spans .7
 
 
-def test_a_hand_runs_ahead_as_far_as_the_joint_can_go():
-    """Along y, by 3 cm at least and 5 at most; to the side the joint's way does not matter."""
-    bounds = {travel: places_of(0.0, travel) for travel in (0.02, 0.04, 0.3)}
-    ahead = {travel: float(places.farthest[0, 1]) for travel, places in bounds.items()}
-    assert ahead[0.04] - ahead[0.02] == pytest.approx(0.01)
-    assert ahead[0.3] - ahead[0.02] == pytest.approx(0.02)
-    assert len({float(places.farthest[0, 0]) for places in bounds.values()}) == 1
+def test_margins_lie_beyond_what_was_recorded_on_both_sides_along_the_stroke_and_across():
+    """Hands stroke along y, so x and z are across."""
+    recorded = places_of(0.0, Margins(across=0.0, along=0.0))
+    for margins in (FOLLOWED, PRESSED):
+        bounds = places_of(0.0, margins)
+        beyond = torch.tensor([margins.across, margins.along, margins.across])
+        torch.testing.assert_close(bounds.farthest[0] - recorded.farthest[0], beyond)
+        torch.testing.assert_close(recorded.nearest[0] - bounds.nearest[0], beyond)
+
+
+def test_what_is_pressed_has_the_margins_of_a_press_and_what_is_followed_those_of_a_door(monkeypatch):
+    given = {}
+
+    def noted(_: ContactPlaces, joint: int, *hands: torch.Tensor | Margins) -> None:
+        given[joint] = hands[-1]
+
+    monkeypatch.setattr(ContactPlaces, "fit_", noted)
+    SceneObjective(fresh_track(), joined(strokes(20, seed=1), presses(20, seed=2)), PAGE, seed=1)
+    assert given == {SLIDER: FOLLOWED, BUTTON: PRESSED}
 
 
 def test_hands_out_of_reach_move_nothing_whatever_the_network_makes_of_them():

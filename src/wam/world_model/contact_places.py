@@ -12,7 +12,7 @@ Such frames also say how far from the place a hand may be and still move it: bey
 whatever a network makes of a pose that it never saw a miss in.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -28,13 +28,28 @@ LEAST_DEVIATION: Final = 0.05
 STRAY: Final = 0.03
 """Share of the recorded contacts, at either end of each axis, that are no measure of how far hands reach: in
 one first frame of twenty a thing is hidden, and where it is told to be is a guess."""
-ACROSS: Final = 0.03
-"""Metres by which they may reach farther: places are told worse where a table is new."""
-ALONG: Final = 0.05
-"""The same at most on the axis along which hands move when they move the joint: nothing stops an imagined
-hand, and what it pushes must catch up. It need not be farther ahead than the joint can go (whoever is that
-far below a button is beside it), nor than hands come where the arm that a state carries is exact: with 0.15
-a door followed hands that had slipped off or never had hold, from 10 to 25 cm beyond its knob."""
+
+
+class Margins(NamedTuple):
+    """Metres by which a hand may be farther off than hands were that moved a joint.
+
+    Attributes:
+        across: To the sides: places are told worse where a table is new.
+        along: On the axis along which hands move when they move the joint: nothing stops an imagined hand,
+            and what it pushes must catch up.
+    """
+
+    across: float
+    along: float
+
+
+FOLLOWED: Final = Margins(across=0.03, along=0.05)
+"""Of what a hand takes with it over a long way, as a door. With 0.15 along, doors followed hands that had
+slipped off or never had hold, from 10 to 25 cm beyond the knob."""
+PRESSED: Final = Margins(across=0.012, along=0.025)
+"""Of what is pressed, and over in a few centimetres. With the margins of a door, hands that had sunk past a
+switch, 2 to 4 cm beside it, still switched it, and PPO went there (docs/decisions/0028-a-press-is-short.md).
+"""
 
 
 class ContactPlaces(nn.Module):
@@ -117,7 +132,7 @@ class ContactPlaces(nn.Module):
         known: Float[Tensor, "n I"],
         position: Float[Tensor, "n 3"],
         following: Float[Tensor, "n 3"],
-        travel: float,
+        margins: Margins,
     ) -> Float[Tensor, "3"]:
         """Find the place of one joint in frames in which it moves, and how far from it hands are then.
 
@@ -126,7 +141,7 @@ class ContactPlaces(nn.Module):
             known: What is known of each frame.
             position: Of the hand in it, normalised.
             following: Of the hand in the next frame.
-            travel: How far the joint goes from end to end, m.
+            margins: Beyond what was recorded.
 
         Returns:
             Mean error along each axis, m.
@@ -140,9 +155,9 @@ class ContactPlaces(nn.Module):
         self.bias[joint].copy_(middle - mean @ weight)
         away = (position - self(known)[:, joint]) * self.reach
         bounds = torch.quantile(away, away.new_tensor([STRAY, 1 - STRAY]), dim=0)
-        margin = torch.full_like(self.reach, ACROSS)
+        margin = torch.full_like(self.reach, margins.across)
         along = int(((following - position) * self.reach).abs().mean(dim=0).argmax())
-        margin[along] = min(max(travel, ACROSS), ALONG)
+        margin[along] = margins.along
         self.nearest[joint], self.farthest[joint] = bounds[0] - margin, bounds[1] + margin
         error: Tensor = away.abs().mean(dim=0)
         return error

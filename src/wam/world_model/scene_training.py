@@ -33,7 +33,7 @@ from wam.tasks.table import LIGHT_ON, SCENE_UNITS
 from wam.training.loop import train
 from wam.training.passes import ShuffledPasses, Stateless
 from wam.training.team import ALONE, Team
-from wam.world_model.contact_places import contacts
+from wam.world_model.contact_places import FOLLOWED, PRESSED, contacts
 from wam.world_model.model import WorldModel
 from wam.world_model.scene import JOINTS, POSITION, SCENE_DIM, SWITCHING, SceneTrack, carried_scene
 from wam.world_model.training_config import SceneTrainingConfig
@@ -170,8 +170,8 @@ class SceneObjective(Stateless):
             rows = generator.permutation(np.tile(moved.cpu().numpy(), DRAWS_EACH))[:draws]
             known = self._track.known(self._frames.scene[rows], self._outset(rows, generator))
             hand = self._frames.arm[:, POSITION]
-            travel = float((self._track.highest - self._track.lowest)[joint]) * SCENE_UNITS[joint]
-            self._track.places.fit_(joint, known, hand[rows], hand[rows + 1], travel)
+            margins = PRESSED if joint in range(JOINTS)[SWITCHING] else FOLLOWED
+            self._track.places.fit_(joint, known, hand[rows], hand[rows + 1], margins)
 
     def _reading_loss(self, rows: Tensor, outset: Tensor) -> Tensor:
         raw = self._track.read_raw(self._frames.colors[rows], outset, self._frames.arm[rows])
