@@ -53,6 +53,16 @@ def test_only_complete_versions_of_this_environment_count(root: Path) -> None:
     assert names(root, 1) == before
 
 
+def test_what_lies_behind_a_link_keeps_its_ancestors(root: Path, tmp_path_factory: pytest.TempPathFactory):
+    """Features of the first model, on another disk; and a link that leads back to where it is."""
+    disk = tmp_path_factory.mktemp("disk")
+    save(disk, "features", "run1", "features 1", ("model 1", "episodes run1"))
+    (root / "04_feature").mkdir()
+    (root / "04_feature/wam").symlink_to(disk)
+    (disk / "back").symlink_to(root / "04_feature")
+    assert names(root, 1) == ["03_primary/episodes.zarr/run2", "06_models/wam/world_model/run2"]
+
+
 def test_removing_takes_the_whole_version_and_no_other(root: Path) -> None:
     for old in prunable(stored_versions(root), keep=1):
         remove(old)

@@ -46,13 +46,14 @@ def stored_versions(root: Path) -> Iterator[list[StoredVersion]]:
     """The versions of each artefact below a data root, oldest first.
 
     Only complete versions count, those with a record: an artefact and its record appear together. Only
-    Kedro's numbered layers are searched, because another environment's root may lie beside them.
+    Kedro's numbered layers are searched, because another environment's root may lie beside them. Folders that
+    are links, to another disk for example, belong to it: what lies there may descend from what is here.
 
     Args:
         root: The data root of an environment.
     """
     for layer in sorted(root.glob("[0-9][0-9]_*")):
-        for parent, folders, _ in os.walk(layer):
+        for parent, folders in _walk(layer):
             found = sorted(
                 Path(parent) / name for name in folders if (Path(parent) / name / RECORD_NAME).is_file()
             )
@@ -61,6 +62,18 @@ def stored_versions(root: Path) -> Iterator[list[StoredVersion]]:
             folders[:] = sorted(name for name in folders if name not in kept and not name.startswith("."))
             if found:
                 yield [_version(folder) for folder in found if not folder.name.startswith(".")]
+
+
+def _walk(layer: Path) -> Iterator[tuple[str, list[str]]]:
+    """As ``os.walk``, through links, but into no folder a second time: a link may lead back."""
+    seen: set[str] = set()
+    for parent, folders, _ in os.walk(layer, followlinks=True):
+        place = os.path.realpath(parent)
+        if place in seen:
+            folders.clear()
+            continue
+        seen.add(place)
+        yield parent, folders
 
 
 def _version(folder: Path) -> StoredVersion:
@@ -94,7 +107,7 @@ def leftovers(root: Path) -> Iterator[Path]:
     A run that is going on has one too, for as long as it saves.
     """
     for layer in sorted(root.glob("[0-9][0-9]_*")):
-        for parent, folders, _ in os.walk(layer):
+        for parent, folders in _walk(layer):
             hidden = {name for name in folders if name.startswith(".") and name.endswith((PARTIAL, PRUNED))}
             yield from (Path(parent) / name for name in sorted(hidden))
             kept = {name for name in folders if (Path(parent) / name / RECORD_NAME).is_file()}
